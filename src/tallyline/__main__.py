@@ -1,0 +1,5 @@
+"""`python -m tallyline` is `tallyline`."""
+
+from tallyline.cli import main
+
+main()

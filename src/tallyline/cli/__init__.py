@@ -1,0 +1,85 @@
+"""The command line: one module a command, imported when the command is used."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import click
+
+from tallyline import __version__
+from tallyline.errors import Refused, TallylineError, what_exists
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+__all__ = ["COMMANDS", "cli", "main"]
+
+COMMANDS = {
+    "demo": "A working company in one command: data, runs, page.",
+    "init": "Make a new project that runs as it stands.",
+    "read": "Read sources, and with --write publish what they give.",
+    "inspect": "Draw what a source does.",
+    "show": "Show a metric as a chart in the terminal, as JSON or as CSV.",
+    "up": "Serve the page.",
+}
+FAILED = 1
+REFUSED = 2
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"tallyline.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS:
+            ctx.fail(f'there is no command "{args[0]}"; {what_exists(args[0], COMMANDS)}')
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="tallyline")
+def cli() -> None:
+    r"""Business dashboards as code.
+
+    \b
+    Try it:      tallyline demo
+    Begin:       tallyline init my-company
+    """
+
+
+def main() -> None:
+    """Run the command line. Exits with 0 done, 1 the run failed, 2 the input or the configuration is wrong."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except TallylineError as error:
+        click.secho(f"error: {error}", err=True, fg="red")
+        sys.exit(REFUSED if isinstance(error, Refused) else FAILED)
+    except (KeyboardInterrupt, click.Abort):
+        click.secho("interrupted: nothing of what was under way was written", err=True, fg="red")
+        sys.exit(FAILED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(FAILED)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,139 @@
+"""`tallyline read`."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, astuple
+from typing import TYPE_CHECKING
+
+import click
+
+from tallyline.cli.options import example, project_option
+from tallyline.cli.progress import console, following
+from tallyline.errors import Refused, RunFailed
+from tallyline.project import load_project
+from tallyline.runner import choose_window, read_source
+from tallyline.warehouse import open_warehouse
+from tallyline.window import parse_moment, utc_now
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from tallyline.project import Project
+    from tallyline.runner import ReadResult
+    from tallyline.sources import Source
+    from tallyline.warehouse import Warehouse
+    from tallyline.window import Window
+
+__all__ = ["command", "read_all"]
+
+
+@click.command(
+    "read",
+    epilog=example("tallyline read all --write\ntallyline read signups --since 2026-01-01 --until 2026-02-01"),
+)
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE…|all")
+@click.option("--write", is_flag=True, help="Publish to the warehouse; without it only say what would change.")
+@click.option("--since", metavar="TIME", help="Read from this date or time on.")
+@click.option("--until", metavar="TIME", help="Read up to, and without, this date or time.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@project_option
+def command(
+    sources: tuple[str, ...],
+    *,
+    write: bool,
+    since: str | None,
+    until: str | None,
+    as_json: bool,
+    folder: Path,
+) -> None:
+    """Read SOURCEs of the project, or all of them.
+
+    Without --since, a source goes on from where it was last read without a gap, less its look-back; the first time it
+    begins at its start. What was read replaces what was published for the same window. Times without an offset are
+    in the business time zone.
+    """
+    project = load_project(folder)
+    chosen = (
+        list(project.sources.values())
+        if "all" in sources
+        else [project.source(name) for name in dict.fromkeys(sources)]
+    )
+    if not chosen:
+        raise click.UsageError("the project has no sources yet; declare one in tallyline.toml or in sources.py")
+    results = read_all(
+        project, chosen, write=write, since=since, until=until, screen=console() if not as_json else None
+    )
+    if as_json:
+        click.echo(json.dumps([_as_data(result) for result in results], indent=2, ensure_ascii=False))
+    failed = [result for result in results if result.error is not None]
+    if failed:
+        msg = f"{len(failed)} of {len(results)} sources failed: {', '.join(result.source for result in failed)}"
+        raise Refused(msg) if all(isinstance(result.error, Refused) for result in failed) else RunFailed(msg)
+
+
+def read_all(
+    project: Project,
+    sources: list[Source],
+    *,
+    write: bool,
+    screen: Console | None,
+    since: str | None = None,
+    until: str | None = None,
+) -> list[ReadResult]:
+    """Read one source after the other, and tell on `screen` how each goes; one that fails does not keep the rest."""
+    began = time.monotonic()
+    begin = parse_moment(since, project.zone) if since else None
+    end = parse_moment(until, project.zone) if until else None
+    with open_warehouse(project.warehouse_url, project.zone, folder=project.folder, write=write) as warehouse:
+        results = []
+        for source in sources:
+            window = choose_window(source, warehouse, project.zone, now=utc_now(), since=begin, until=end)
+            results.append(_read(project, source, warehouse, window, write=write, screen=screen))
+    if screen and len(results) > 1:
+        changed = sum(result.changes.total for result in results)
+        written = "values written" if write else "values would be written; --write writes them"
+        screen.print(f"[bold]{len(results)} sources[/], {changed:,} {written}, {time.monotonic() - began:.1f} s")
+    return results
+
+
+def _read(
+    project: Project,
+    source: Source,
+    warehouse: Warehouse,
+    window: Window,
+    *,
+    write: bool,
+    screen: Console | None,
+) -> ReadResult:
+    if screen is None:
+        return read_source(project, source, warehouse, window, write=write)
+    screen.print(f"[bold]{source.name}[/]  [dim]{window.text(project.zone)}[/]")
+    with following(screen) as observe:
+        result = read_source(project, source, warehouse, window, write=write, observe=observe)
+    if result.error is None:
+        screen.print(f"   {_told(result, write=write)}")
+    else:
+        console(error=True).print(f"   failed, nothing was written: {result.error}", style="red", markup=False)
+    return result
+
+
+def _told(result: ReadResult, *, write: bool) -> str:
+    new, changed, removed, same = astuple(result.changes)
+    told = f"{new:,} new, {changed:,} changed, {removed:,} removed, {same:,} as before"
+    return told if write else f"would be: {told}"
+
+
+def _as_data(result: ReadResult) -> dict[str, object]:
+    return {
+        "source": result.source,
+        "since": result.window.since.isoformat(),
+        "until": result.window.until.isoformat(),
+        "state": "done" if result.error is None else "failed",
+        "error": None if result.error is None else str(result.error),
+        "changes": asdict(result.changes),
+        "report": result.report.as_dict(),
+    }

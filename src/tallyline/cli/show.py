@@ -1,0 +1,114 @@
+"""`tallyline show`."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import sys
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+
+from tallyline.cli.chart import chart
+from tallyline.cli.options import example, project_option
+from tallyline.errors import UnknownName
+from tallyline.project import load_project
+from tallyline.warehouse import open_warehouse
+from tallyline.window import Grain, parse_last, parse_moment, utc_now
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+    from zoneinfo import ZoneInfo
+
+    from tallyline.warehouse import Value
+
+__all__ = ["command"]
+
+_COLUMNS = ("time", "value", "part", "complete")
+
+
+@click.command(
+    "show",
+    epilog=example("tallyline show users.new --by week --last 12w\ntallyline show revenue --by month --json"),
+)
+@click.argument("metric")
+@click.option(
+    "--by",
+    type=click.Choice([str(grain) for grain in Grain]),
+    default="day",
+    show_default=True,
+    help="The length of a bucket.",
+)
+@click.option("--since", metavar="TIME", help="From this date or time on.")
+@click.option("--until", metavar="TIME", help="Up to, and without, this date or time.")
+@click.option("--last", metavar="LENGTH", help="The last 24h, 30d, 12w, 6m, 4q or 2y, the running bucket included.")
+@click.option("--split", metavar="DIM", help="Tell the values of a dim apart.")
+@click.option("--where", metavar="DIM=VALUE", multiple=True, help="Keep only this value of a dim.")
+@click.option("--json", "as_json", is_flag=True, help="Print the values as JSON.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print the values as CSV.")
+@project_option
+def command(
+    metric: str,
+    *,
+    by: str,
+    since: str | None,
+    until: str | None,
+    last: str | None,
+    split: str | None,
+    where: tuple[str, ...],
+    as_json: bool,
+    as_csv: bool,
+    folder: Path,
+) -> None:
+    """Show METRIC from the warehouse: all that is known, or a window of time.
+
+    Times are the beginnings of buckets, in the business time zone. A bucket that was not read to its end is
+    marked as incomplete; one for which nothing is known is missing, never zero.
+    """
+    if last and (since or until):
+        raise click.UsageError("--last says when the window begins and ends; leave out --since and --until")
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv cannot be had at once")
+    project = load_project(folder)
+    if metric not in project.plan:
+        raise UnknownName("metric in the plan called", metric, project.plan)
+    zone = project.zone
+    begin, end = _ends(since, until, last, zone)
+    with open_warehouse(project.warehouse_url, zone, folder=project.folder) as warehouse:
+        written = metric in warehouse.metrics()
+        asked = partial(warehouse.query, metric, by=by, where=_pairs(where), split=split)
+        values = asked(since=begin, until=end) if written else []
+    if as_json:
+        click.echo(json.dumps([_as_data(value, zone) for value in values], indent=2, ensure_ascii=False))
+    elif as_csv:
+        writer = csv.DictWriter(sys.stdout, _COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(_as_data(value, zone) for value in values)
+    else:
+        click.echo(chart(values, project.plan[metric], Grain(by), zone, width=shutil.get_terminal_size().columns))
+
+
+def _ends(
+    since: str | None, until: str | None, last: str | None, zone: ZoneInfo
+) -> tuple[datetime | None, datetime | None]:
+    if last:
+        window = parse_last(last, utc_now(), zone)
+        return window.since, window.until
+    return parse_moment(since, zone) if since else None, parse_moment(until, zone) if until else None
+
+
+def _pairs(where: tuple[str, ...]) -> dict[str, str]:
+    pairs = [pair.partition("=") for pair in where]
+    for name, equals, value in pairs:
+        if not (name and equals):
+            msg = f'"{name}{equals}{value}" is not DIM=VALUE, such as country=FR'
+            raise click.BadParameter(msg, param_hint="--where")
+    return {name: value for name, _, value in pairs}
+
+
+def _as_data(value: Value, zone: ZoneInfo) -> dict[str, object]:
+    told = (value.time.astimezone(zone).isoformat(), value.value, value.part, value.complete)
+    return dict(zip(_COLUMNS, told, strict=True))

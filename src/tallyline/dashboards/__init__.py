@@ -1,0 +1,6 @@
+"""One neutral definition of dashboards, and the data that their panels show."""
+
+from tallyline.dashboards.definition import Dashboard, Panel, dashboard_of_plan
+from tallyline.dashboards.panel_data import Headline, Line, PanelData, read_panel
+
+__all__ = ["Dashboard", "Headline", "Line", "Panel", "PanelData", "dashboard_of_plan", "read_panel"]

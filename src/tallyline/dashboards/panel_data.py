@@ -1,0 +1,149 @@
+"""What a panel shows for a window of time: a headline and lines, with gaps where nothing is known."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from tallyline.window import Grain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    from tallyline.dashboards.definition import Panel
+    from tallyline.plan import Metric
+    from tallyline.warehouse import Value, Warehouse
+    from tallyline.window import Window
+
+    Parts = Mapping[datetime, Mapping[str | None, float]]
+
+__all__ = ["Headline", "Line", "PanelData", "read_panel"]
+
+MOST_LINES = 8
+_ONE_WEEK = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The values of one part of a metric, one for each time of the panel, None where nothing is known."""
+
+    label: str
+    values: list[float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The last complete bucket, and the bucket that it is compared with.
+
+    An hour or a day is compared with the one a week before, a longer bucket with the one before it.
+    """
+
+    time: datetime
+    value: float
+    compared_with: datetime
+    before: float | None
+
+    @property
+    def change(self) -> float | None:
+        """The change as a share of the value before: 0.1 is ten per cent more."""
+        return (self.value - self.before) / abs(self.before) if self.before else None
+
+
+@dataclass(frozen=True, slots=True)
+class PanelData:
+    """A panel filled in: `times` are the beginnings of its buckets in UTC, not whole yet from `incomplete_from` on."""
+
+    title: str
+    unit: str
+    by: Grain
+    times: list[datetime]
+    lines: list[Line]
+    incomplete_from: datetime | None
+    headline: Headline | None
+
+
+def read_panel(
+    panel: Panel,
+    metric: Metric,
+    warehouse: Warehouse,
+    window: Window,
+    zone: ZoneInfo,
+    *,
+    by: Grain | None = None,
+) -> PanelData:
+    """Read what `panel` shows of `metric` in `window`; `by` replaces the panel's own grain.
+
+    Lines beyond the eight with the greatest sums are gathered in one called "other". Raises UnknownName while nothing
+    was written for the metric, and Refused for hours of a metric that is known by the day.
+    """
+    grain = by or panel.by
+    window = window.widened(grain, zone)
+    since = window.since - _ONE_WEEK
+    values = warehouse.query(panel.metric, by=grain, since=since, until=window.until, split=panel.split)
+    parts: defaultdict[datetime, dict[str | None, float]] = defaultdict(dict)
+    for value in values:
+        parts[value.time][value.part] = value.value
+    times = _known_times(list(window.buckets(grain, zone)), parts)
+    return PanelData(
+        title=panel.title or metric.label,
+        unit=metric.unit,
+        by=grain,
+        times=times,
+        lines=_lines(times, parts, panel, metric),
+        incomplete_from=next((value.time for value in values if not value.complete), None),
+        headline=_headline(values, parts, metric, grain, zone),
+    )
+
+
+def _known_times(times: list[datetime], parts: Parts) -> list[datetime]:
+    known = [index for index, time in enumerate(times) if time in parts]
+    return times[known[0] : known[-1] + 1] if known else []
+
+
+def _lines(times: Sequence[datetime], parts: Parts, panel: Panel, metric: Metric) -> list[Line]:
+    sums: defaultdict[str | None, float] = defaultdict(float)
+    for time in times:
+        for part, value in parts.get(time, {}).items():
+            sums[part] += value
+    ranked = sorted(sums, key=lambda part: -sums[part])
+    shown = ranked if len(ranked) <= MOST_LINES + 1 else ranked[:MOST_LINES]
+    lines = [Line(_label(part, panel, metric), [parts.get(time, {}).get(part) for time in times]) for part in shown]
+    gathered = set(ranked) - set(shown)
+    return [*lines, _other(times, parts, gathered, metric)] if gathered else lines
+
+
+def _other(times: Sequence[datetime], parts: Parts, gathered: set[str | None], metric: Metric) -> Line:
+    values = [[value for part, value in parts.get(time, {}).items() if part in gathered] for time in times]
+    label = f"other ({len(gathered)})"
+    return Line(label, [metric.kind.over_series(several) if several else None for several in values])
+
+
+def _label(part: str | None, panel: Panel, metric: Metric) -> str:
+    if panel.split is None:
+        return metric.label
+    return part if part is not None else f"no {panel.split}"
+
+
+def _headline(values: Sequence[Value], parts: Parts, metric: Metric, grain: Grain, zone: ZoneInfo) -> Headline | None:
+    last = next((value.time for value in reversed(values) if value.complete), None)
+    if last is None:
+        return None
+    before = _bucket_before(last, grain, zone)
+    earlier = parts.get(before)
+    return Headline(
+        time=last,
+        value=metric.kind.over_series(list(parts[last].values())),
+        compared_with=before,
+        before=metric.kind.over_series(list(earlier.values())) if earlier else None,
+    )
+
+
+def _bucket_before(time: datetime, grain: Grain, zone: ZoneInfo) -> datetime:
+    if grain in {Grain.HOUR, Grain.DAY}:
+        local = time.astimezone(zone)
+        return grain.floor((local.replace(tzinfo=None) - _ONE_WEEK).replace(tzinfo=zone), zone)
+    return grain.floor(time - timedelta(seconds=1), zone)

@@ -1,0 +1,94 @@
+"""A database by its URL: the driver, read-only where it is only read, and what it says when it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from sqlalchemy import create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+from tallyline.errors import Refused
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL, Engine
+    from sqlalchemy.engine.interfaces import DBAPIConnection
+    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.pool import ConnectionPoolEntry, Pool
+
+__all__ = ["database_url", "open_database", "reason", "sqlite_file"]
+
+_DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}
+_EXTRAS = {"psycopg": "postgres"}
+
+
+def database_url(text: str, folder: Path | None = None) -> URL:
+    """Read a database's URL; the path of a SQLite file is taken from `folder`.
+
+    The URL's own text and its password never appear in the error.
+
+    >>> str(database_url("postgres://reader@db.example.com/shop"))
+    'postgresql+psycopg://reader@db.example.com/shop'
+    >>> database_url("warehouse.db")
+    Traceback (most recent call last):
+    tallyline.errors.Refused: this is not a database's URL; write sqlite:///file.db or postgresql://user:password@host/name
+    """
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        msg = "this is not a database's URL; write sqlite:///file.db or postgresql://user:password@host/name"
+        raise Refused(msg) from None
+    url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
+    file = sqlite_file(url)
+    return url.set(database=str(folder / file)) if file and folder else url
+
+
+def sqlite_file(url: URL) -> Path | None:
+    """Return the file of a SQLite database, or None for one in memory and for any other database."""
+    named = url.database and not url.database.startswith((":memory:", "file:"))
+    return Path(str(url.database)) if url.get_backend_name() == "sqlite" and named else None
+
+
+def open_database(url: URL, *, read_only: bool = False, pool: type[Pool] | None = None) -> Engine:
+    """Return an engine for the database; nothing is connected yet.
+
+    Raises Refused where the driver is missing, naming what to install, or a SQLite file that is only to be read is
+    not there.
+    """
+    file = sqlite_file(url)
+    if file and read_only:
+        url = _read_only_file(url, file)
+    try:
+        engine = create_engine(url, poolclass=pool)
+    except NoSuchModuleError:
+        msg = f'there is no driver for "{url.drivername}"; write sqlite:///file.db or postgresql://user:password@host/name'
+        raise Refused(msg) from None
+    except ModuleNotFoundError as missing:
+        extra = _EXTRAS.get(str(missing.name))
+        install = f'"tallyline[{extra}]"' if extra else str(missing.name)
+        msg = f"the driver {missing.name} for {url.get_backend_name()} is not installed; pip install {install}"
+        raise Refused(msg) from None
+    if read_only and url.get_backend_name() == "sqlite":
+        event.listen(engine, "connect", _query_only)
+    return engine
+
+
+def reason(error: SQLAlchemyError) -> str:
+    """Return what the database said, without the statement and its parameters."""
+    said = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+    return " ".join(said.split())
+
+
+def _read_only_file(url: URL, file: Path) -> URL:
+    if not file.is_file():
+        msg = f"there is no SQLite file {file}"
+        raise Refused(msg)
+    return url.set(database=f"file:{quote(str(file))}", query={"mode": "ro", "uri": "true"})
+
+
+def _query_only(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA query_only = ON")
+    cursor.close()

@@ -1,0 +1,240 @@
+"""The one shape of every measurement, `(dims, metrics)`, and the points that the warehouse keeps of it.
+
+`dims` says when: `time` (a moment), or `date` with `hour`, or `date` alone; any other key says of what. `metrics`
+maps names of the plan to numbers. A number that is None was not measured and makes no point; a dim that is None
+is not known and is left out.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import numbers
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from tallyline.errors import BadPoint, UnknownName
+from tallyline.window import Grain, Window, start_of_day
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from zoneinfo import ZoneInfo
+
+    from tallyline.plan.metric import Plan
+
+__all__ = ["Combine", "Normalizer", "Point", "Points"]
+
+_WHEN = frozenset({"time", "date", "hour"})
+_LONGEST_DIMS = 1000
+
+
+class Point(NamedTuple):
+    """A value of one series in one bucket: `dims` is canonical JSON, `bucket` when it begins, in UTC."""
+
+    metric: str
+    dims: str
+    bucket: datetime
+    value: float
+
+
+class Combine(StrEnum):
+    """What becomes of several values for the same series and bucket within one read."""
+
+    REFUSE = "refuse"
+    SUM = "sum"
+    LAST = "last"
+    MINIMUM = "minimum"
+    MAXIMUM = "maximum"
+
+
+_COMBINED: dict[Combine, Callable[[float, float], float]] = {
+    Combine.SUM: lambda before, value: before + value,
+    Combine.LAST: lambda _, value: value,
+    Combine.MINIMUM: min,
+    Combine.MAXIMUM: max,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Normalizer:
+    """Turns rows `(dims, metrics)` into points of a window.
+
+    `zone` is the business zone that cuts the buckets; `source_zone` is the zone in which the source tells times that
+    have no offset. A row of another shape, outside of `window`, with a metric that is not in the plan, without a
+    usable time, or with a value that is no finite number raises BadPoint and says what is wrong with it.
+
+    >>> from zoneinfo import ZoneInfo
+    >>> from tallyline.plan import Metric
+    >>> utc = ZoneInfo("UTC")
+    >>> july = Window(datetime(2026, 7, 1, tzinfo=UTC), datetime(2026, 8, 1, tzinfo=UTC))
+    >>> normalize = Normalizer({"users.new": Metric("users.new")}, july, Grain.DAY, utc, utc)
+    >>> [(point.dims, point.value) for point in normalize(({"date": "2026-07-14", "country": "FR"}, {"users.new": 3}))]
+    [('{"country":"FR"}', 3.0)]
+    """
+
+    plan: Plan
+    window: Window
+    grain: Grain
+    zone: ZoneInfo
+    source_zone: ZoneInfo
+    snapshot: bool = False
+
+    def __call__(self, row: object) -> Iterator[Point]:
+        """Return the points of a row, one for each metric that was measured."""
+        dims, metrics = _pair(row)
+        bucket = self._bucket(dims)
+        series = _canonical(dims)
+        measured = {name: self._number(name, value) for name, value in metrics.items() if value is not None}
+        return (Point(name, series, bucket, value) for name, value in measured.items())
+
+    def _number(self, name: str, value: object) -> float:
+        if name not in self.plan:
+            raise BadPoint(str(UnknownName("metric in the plan called", name, self.plan)))
+        if not isinstance(value, numbers.Real) and not hasattr(value, "as_tuple"):
+            msg = f"{name} is {value!r}: a metric is a number; text belongs in the dims"
+            raise BadPoint(msg)
+        number = float(value)  # type: ignore[arg-type]  # Decimal is a number, though not a numbers.Real
+        if not math.isfinite(number):
+            msg = f"{name} is {value!r}: only finite numbers can be kept; leave out what was not measured"
+            raise BadPoint(msg)
+        return number
+
+    def _bucket(self, dims: Mapping[str, object]) -> datetime:
+        try:
+            bucket = self._moment(dims)
+        except OverflowError:
+            msg = f"the calendar does not hold the time of {dict(dims)!r}"
+            raise BadPoint(msg) from None
+        if bucket in self.window:
+            return bucket
+        told = ", ".join(f"{key}={dims[key]}" for key in sorted(_WHEN & dims.keys()))
+        msg = f"{told} is outside of the window {self.window.text(self.zone)}; keep the query between :since and :until"
+        raise BadPoint(msg)
+
+    def _moment(self, dims: Mapping[str, object]) -> datetime:
+        if dims.get("time") is not None:
+            return self.grain.floor(_as_moment(dims["time"], self.source_zone), self.zone)
+        if dims.get("date") is not None:
+            return self._moment_of_date(_as_date(dims["date"]), dims.get("hour"))
+        if self.snapshot:
+            return self.window.since
+        msg = f"the row has no time: its dims {dict(dims)!r} need `time`, or `date` with an optional `hour`"
+        raise BadPoint(msg)
+
+    def _moment_of_date(self, day: date, hour: object) -> datetime:
+        if hour is not None:
+            moment = datetime.combine(day, time(_as_hour(hour)), self.source_zone)
+            return self.grain.floor(moment.astimezone(UTC), self.zone)
+        if self.grain is Grain.HOUR:
+            msg = f'{day} is a whole day, but the source is read by the hour; add `hour`, or declare grain = "day"'
+            raise BadPoint(msg)
+        if self.source_zone.key != self.zone.key:
+            msg = f"{day} is a day in {self.source_zone}, and no day in {self.zone}; give `time`, or `date` with `hour`"
+            raise BadPoint(msg)
+        return start_of_day(day, self.zone)
+
+
+@dataclass(slots=True)
+class Points:
+    """The points of one read, at most one for each series and bucket.
+
+    >>> points = Points(Combine.SUM)
+    >>> for value in (2.0, 3.0):
+    ...     points.add(Point("users.new", "{}", datetime(2026, 7, 14, tzinfo=UTC), value))
+    >>> [point.value for point in points]
+    [5.0]
+    """
+
+    combine: Combine = Combine.REFUSE
+    _values: dict[tuple[str, str, datetime], float] = field(default_factory=dict)
+
+    def add(self, point: Point) -> None:
+        """Take in a point; another one for its series and bucket is combined with it, or refused with BadPoint."""
+        key = point[:3]
+        if key in self._values:
+            self._values[key] = self._combined(point)
+        else:
+            self._values[key] = point.value
+
+    def __iter__(self) -> Iterator[Point]:
+        """Yield the points, in the order in which they first came."""
+        return (Point(*key, value) for key, value in self._values.items())
+
+    def __len__(self) -> int:
+        """Count the points."""
+        return len(self._values)
+
+    def _combined(self, point: Point) -> float:
+        if self.combine is Combine.REFUSE:
+            msg = (
+                f"{point.metric} {point.dims} has two values for {point.bucket:%Y-%m-%d %H:%M} UTC; "
+                'group them in the source, or declare combine = "sum", "last", "minimum" or "maximum"'
+            )
+            raise BadPoint(msg)
+        return _COMBINED[self.combine](self._values[point[:3]], point.value)
+
+
+def _pair(row: object) -> tuple[Mapping[str, object], Mapping[str, object]]:
+    match row:
+        case (Mapping() as dims, Mapping() as metrics):
+            return dims, metrics
+    msg = "a source gives pairs of dicts, (dims, metrics), and nothing else"
+    raise BadPoint(msg)
+
+
+def _canonical(dims: Mapping[str, object]) -> str:
+    named = {str(key): _text(value) for key, value in dims.items() if key not in _WHEN and value is not None}
+    text = json.dumps(named, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    if len(text) > _LONGEST_DIMS:
+        msg = f"the dims have {len(text)} characters, at most {_LONGEST_DIMS} can be kept: {text[:80]}…"
+        raise BadPoint(msg)
+    return text
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else str(value)
+
+
+def _as_moment(value: object, zone: ZoneInfo) -> datetime:
+    moment = _parsed_moment(value)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+
+
+def _parsed_moment(value: object) -> datetime:
+    if isinstance(value, datetime):
+        return value
+    try:
+        if isinstance(value, str):
+            return datetime.fromisoformat(value)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return datetime.fromtimestamp(0, UTC) + timedelta(seconds=value)
+    except (ValueError, OverflowError):
+        pass
+    msg = f"time={value!r} is not a time; give a datetime, ISO 8601 text or seconds since 1970"
+    raise BadPoint(msg)
+
+
+def _as_date(value: object) -> date:
+    if isinstance(value, datetime):
+        return value.date()
+    if isinstance(value, date):
+        return value
+    try:
+        return date.fromisoformat(str(value))
+    except ValueError:
+        msg = f"date={value!r} is not a date; give a date or text such as 2026-01-31 or 20260131"
+        raise BadPoint(msg) from None
+
+
+def _as_hour(value: object) -> int:
+    try:
+        hour = int(str(value))
+    except ValueError:
+        hour = -1
+    if hour not in range(24):
+        msg = f"hour={value!r} is not an hour from 0 to 23"
+        raise BadPoint(msg)
+    return hour

