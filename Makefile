@@ -28,7 +28,7 @@ lint: setup  ## check how the code is written and put together
 	$(RUN) ruff format --check
 	$(RUN) ruff check
 	$(RUN) mypy
-	$(RUN) lint-imports
+	$(RUN) lint-imports --no-logo
 	$(RUN) deptry src
 
 docs: setup  ## build the documentation into docs/_build

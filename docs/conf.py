@@ -7,10 +7,11 @@ author = "The Tallyline authors"
 copyright = "2026, The Tallyline authors"  # noqa: A001 - Sphinx's own name
 version = release = __version__
 
-extensions = ["myst_parser", "sphinx_click"]
-myst_enable_extensions = ["colon_fence"]
-myst_heading_anchors = 3
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_click"]
+myst_enable_extensions = ["deflist"]
 nitpicky = True
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
 exclude_patterns = ["_build"]
 
 html_theme = "furo"

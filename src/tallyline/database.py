@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -13,12 +14,14 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from tallyline.errors import Refused
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from sqlalchemy.engine import URL, Engine
     from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.exc import SQLAlchemyError
     from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
-__all__ = ["database_url", "open_database", "reason", "sqlite_file"]
+__all__ = ["database_url", "open_database", "reading", "reason", "sqlite_file"]
 
 _DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}
 _EXTRAS = {"psycopg": "postgres"}
@@ -51,7 +54,13 @@ def sqlite_file(url: URL) -> Path | None:
     return Path(str(url.database)) if url.get_backend_name() == "sqlite" and named else None
 
 
-def open_database(url: URL, *, read_only: bool = False, pool: type[Pool] | None = None) -> Engine:
+def open_database(
+    url: URL,
+    *,
+    read_only: bool = False,
+    pool: type[Pool] | None = None,
+    as_json: Callable[[object], str] | None = None,
+) -> Engine:
     """Return an engine for the database; nothing is connected yet.
 
     Raises Refused where the driver is missing, naming what to install, or a SQLite file that is only to be read is
@@ -61,7 +70,7 @@ def open_database(url: URL, *, read_only: bool = False, pool: type[Pool] | None 
     if file and read_only:
         url = _read_only_file(url, file)
     try:
-        engine = create_engine(url, poolclass=pool)
+        engine = create_engine(url, poolclass=pool, **({"json_serializer": as_json} if as_json else {}))
     except NoSuchModuleError:
         msg = f'there is no driver for "{url.drivername}"; write sqlite:///file.db or postgresql://user:password@host/name'
         raise Refused(msg) from None
@@ -70,15 +79,29 @@ def open_database(url: URL, *, read_only: bool = False, pool: type[Pool] | None 
         install = f'"tallyline[{extra}]"' if extra else str(missing.name)
         msg = f"the driver {missing.name} for {url.get_backend_name()} is not installed; pip install {install}"
         raise Refused(msg) from None
-    if read_only and url.get_backend_name() == "sqlite":
+    if read_only and engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _query_only)
+    if read_only and engine.dialect.name == "postgresql":
+        engine.update_execution_options(postgresql_readonly=True)
     return engine
+
+
+@contextmanager
+def reading(text: str, folder: Path | None = None) -> Iterator[Engine]:
+    """Open the database at a URL to be read, and close its connections in the end."""
+    engine = open_database(database_url(text, folder), read_only=True)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 def reason(error: SQLAlchemyError) -> str:
     """Return what the database said, without the statement and its parameters."""
-    said = str(error.orig) if isinstance(error, DBAPIError) else str(error)
-    return " ".join(said.split())
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    told = getattr(cause, "diag", None)  # PostgreSQL's; elsewhere, and while not connected, there is only the text
+    said = [told.message_primary, told.message_hint] if told and told.message_primary else [str(cause)]
+    return " ".join(" ".join(filter(None, said)).split())
 
 
 def _read_only_file(url: URL, file: Path) -> URL:

@@ -7,6 +7,7 @@ quarters and years begin, so a day may last 23 or 25 hours and still be one day.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -30,7 +31,8 @@ __all__ = [
 
 Clock = Callable[[], datetime]
 
-_QUARTER_OF_AN_HOUR = timedelta(minutes=15)
+_HOUR = timedelta(hours=1)
+_MOST_DIGITS = 5
 _SPAN = re.compile(r"(\d+)(h|d|w)")
 _LAST = re.compile(r"(\d+)(h|d|w|m|q|y)")
 
@@ -54,10 +56,9 @@ class Grain(StrEnum):
         >>> Grain.WEEK.floor(datetime(2026, 3, 29, 12, tzinfo=UTC), paris).isoformat()  # ISO: from Monday
         '2026-03-22T23:00:00+00:00'
         """
-        local = moment.astimezone(zone)
         if self is Grain.HOUR:
-            return local.replace(minute=0, second=0, microsecond=0).astimezone(UTC)
-        return start_of_day(_first_day(self, local.date()), zone)
+            return _start_of_hour(moment, zone)
+        return start_of_day(_first_day(self, _business_day(moment, zone)), zone)
 
     def after(self, moment: datetime, zone: ZoneInfo) -> datetime:
         """Return when the bucket after the one holding `moment` begins, in UTC.
@@ -66,8 +67,8 @@ class Grain(StrEnum):
         '2027-01-01T00:00:00+00:00'
         """
         if self is Grain.HOUR:
-            return _next_hour(self.floor(moment, zone), zone)
-        first = _first_day(self, moment.astimezone(zone).date())
+            return _end_of_hour(_start_of_hour(moment, zone), zone)
+        first = _first_day(self, _business_day(moment, zone))
         return start_of_day(_first_day(self, first + timedelta(days=_LONGEST_DAYS[self])), zone)
 
     def ceil(self, moment: datetime, zone: ZoneInfo) -> datetime:
@@ -92,12 +93,15 @@ class Window:
     until: datetime
 
     def __post_init__(self) -> None:
-        """Refuse naive moments and a window that ends before it begins."""
+        """Refuse naive moments and a window that ends when it begins, or before."""
         for moment in (self.since, self.until):
             if moment.tzinfo is None:
                 msg = f"{moment} has no time zone: a window needs aware datetimes"
                 raise Refused(msg)
-        if self.since >= self.until:
+        if self.since == self.until:
+            msg = f"the window is empty: it begins and ends at {_stamp(self.since)}"
+            raise Refused(msg)
+        if self.since > self.until:
             msg = f"the window ends ({_stamp(self.until)}) before it begins ({_stamp(self.since)})"
             raise Refused(msg)
 
@@ -171,10 +175,13 @@ def parse_moment(text: str, zone: ZoneInfo) -> datetime:
     """
     try:
         moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
     except ValueError:
         msg = f'"{text}" is not a time; write 2026-01-31, 2026-01-31T10:00 or 2026-01-31T10:00+02:00'
         raise Refused(msg) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+    except OverflowError:
+        msg = f'"{text}" is further away than the calendar goes'
+        raise Refused(msg) from None
 
 
 def parse_last(text: str, now: datetime, zone: ZoneInfo) -> Window:
@@ -184,14 +191,14 @@ def parse_last(text: str, now: datetime, zone: ZoneInfo) -> Window:
     '2026-05-02 00:00 … 2026-05-04 00:00'
     """
     match = _LAST.fullmatch(text.strip().lower())
-    if match is None or not int(match[1]):
+    if match is None or not _count(match):
         msg = f'"{text}" is not a length of time; write a number and h, d, w, m, q or y, such as 30d'
         raise Refused(msg)
     grain = next(grain for grain in Grain if grain.startswith(match[2]))
     until = grain.after(now, zone)
     since = until
     try:
-        for _ in range(int(match[1])):
+        for _ in range(_count(match)):
             since = grain.floor(since - timedelta(seconds=1), zone)
     except OverflowError:
         msg = f'"{text}" goes back further than the calendar does'
@@ -209,7 +216,7 @@ def parse_span(text: str) -> timedelta:
     if match is None:
         msg = f'"{text}" is not a length of time; write a number and h, d or w, such as 2d'
         raise Refused(msg)
-    return int(match[1]) * {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}[match[2]]
+    return _count(match) * {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}[match[2]]
 
 
 def gaps(window: Window, covered: Iterable[Window]) -> Iterator[Window]:
@@ -230,6 +237,13 @@ def gaps(window: Window, covered: Iterable[Window]) -> Iterator[Window]:
         yield Window(reached, window.until)
 
 
+def _count(match: re.Match[str]) -> int:
+    if len(match[1]) > _MOST_DIGITS:
+        msg = f'"{match[0]}" is too long a time; write a number of at most {_MOST_DIGITS} digits'
+        raise Refused(msg)
+    return int(match[1])
+
+
 def _first_day(grain: Grain, day: date) -> date:
     if grain is Grain.WEEK:
         return day - timedelta(days=day.weekday())
@@ -242,11 +256,43 @@ def _first_day(grain: Grain, day: date) -> date:
     return day
 
 
-def _next_hour(start: datetime, zone: ZoneInfo) -> datetime:
-    moment = start + timedelta(hours=1)
-    while (bucket := Grain.HOUR.floor(moment, zone)) <= start:
-        moment += _QUARTER_OF_AN_HOUR
-    return bucket
+def _business_day(moment: datetime, zone: ZoneInfo) -> date:
+    local = moment.astimezone(zone)
+    day = local.date()
+    if local.fold:  # where the clock went from 00:01 back to 23:01, the day that had begun goes on
+        tomorrow = day + timedelta(days=1)
+        return tomorrow if start_of_day(tomorrow, zone) <= moment else day
+    return day
+
+
+def _start_of_hour(moment: datetime, zone: ZoneInfo) -> datetime:
+    local = moment.astimezone(zone)
+    start = (local.astimezone(UTC) - _past_full_hour(local)).astimezone(zone)
+    if start.utcoffset() != local.utcoffset():
+        return _clock_change(start, zone)
+    return start.astimezone(UTC)
+
+
+def _end_of_hour(start: datetime, zone: ZoneInfo) -> datetime:
+    local = start.astimezone(zone)
+    end = start + _HOUR - _past_full_hour(local)
+    if end.astimezone(zone).utcoffset() != local.utcoffset():
+        return _clock_change(local, zone)
+    return end
+
+
+def _past_full_hour(local: datetime) -> timedelta:
+    return timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
+
+
+def _clock_change(before: datetime, zone: ZoneInfo) -> datetime:
+    """Return when, in the hour that follows, the clock is changed."""
+    since = before.astimezone(UTC)
+
+    def is_changed(seconds: int) -> bool:
+        return (since + timedelta(seconds=seconds)).astimezone(zone).utcoffset() != before.utcoffset()
+
+    return since + timedelta(seconds=bisect_left(range(3600), True, key=is_changed))  # noqa: FBT003  # what is looked for
 
 
 def _stamp(moment: datetime) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tallyline import __version__
+from tallyline.cli.options import example
 from tallyline.errors import Refused, TallylineError, what_exists
 
 if TYPE_CHECKING:
@@ -51,15 +52,14 @@ class _Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=_Commands,
+    epilog=example("tallyline demo\ntallyline init my-company"),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="tallyline")
 def cli() -> None:
-    r"""Business dashboards as code.
-
-    \b
-    Try it:      tallyline demo
-    Begin:       tallyline init my-company
-    """
+    """Business dashboards as code."""
 
 
 def main() -> None:

@@ -45,7 +45,7 @@ def serve_project(project: Project, *, port: int, open_browser: bool) -> None:
         if open_browser:
             webbrowser.open(url)
 
-    with open_warehouse(project.warehouse_url, project.zone, folder=project.folder) as warehouse:
+    with open_warehouse(project.warehouse_url, project.zone, folder=project.folder, write=True) as warehouse:
         app = make_app(
             title=project.title,
             zone=project.zone,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tallyline.window import Grain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
     Parts = Mapping[datetime, Mapping[str | None, float]]
 
-__all__ = ["Headline", "Line", "PanelData", "read_panel"]
+__all__ = ["Headline", "Line", "PanelData", "read_panel", "together"]
 
 MOST_LINES = 8
 _ONE_WEEK = timedelta(days=7)
+_SIGNIFICANT = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,8 @@ def read_panel(
     """
     grain = by or panel.by
     window = window.widened(grain, zone)
-    since = window.since - _ONE_WEEK
+    oldest_headline = _bucket_before(window.since, grain, zone)
+    since = _bucket_before(oldest_headline, grain, zone)
     values = warehouse.query(panel.metric, by=grain, since=since, until=window.until, split=panel.split)
     parts: defaultdict[datetime, dict[str | None, float]] = defaultdict(dict)
     for value in values:
@@ -95,8 +97,22 @@ def read_panel(
         times=times,
         lines=_lines(times, parts, panel, metric),
         incomplete_from=next((value.time for value in values if not value.complete), None),
-        headline=_headline(values, parts, metric, grain, zone),
+        headline=_headline([value for value in values if value.time >= oldest_headline], parts, metric, grain, zone),
     )
+
+
+def together(values: Iterable[float | None], metric: Metric) -> float | None:
+    """Roll up what the parts of a metric have in one bucket, right to twelve significant digits; None if none has any.
+
+    >>> from tallyline.plan import Metric
+    >>> together([0.1, None, 0.2], Metric("revenue"))
+    0.3
+    """
+    known = [value for value in values if value is not None]
+    if not known:
+        return None
+    total = metric.kind.over_series(known)
+    return total if total.is_integer() else float(f"{total:.{_SIGNIFICANT}g}")
 
 
 def _known_times(times: list[datetime], parts: Parts) -> list[datetime]:
@@ -119,7 +135,7 @@ def _lines(times: Sequence[datetime], parts: Parts, panel: Panel, metric: Metric
 def _other(times: Sequence[datetime], parts: Parts, gathered: set[str | None], metric: Metric) -> Line:
     values = [[value for part, value in parts.get(time, {}).items() if part in gathered] for time in times]
     label = f"other ({len(gathered)})"
-    return Line(label, [metric.kind.over_series(several) if several else None for several in values])
+    return Line(label, [together(several, metric) for several in values])
 
 
 def _label(part: str | None, panel: Panel, metric: Metric) -> str:
@@ -133,13 +149,8 @@ def _headline(values: Sequence[Value], parts: Parts, metric: Metric, grain: Grai
     if last is None:
         return None
     before = _bucket_before(last, grain, zone)
-    earlier = parts.get(before)
-    return Headline(
-        time=last,
-        value=metric.kind.over_series(list(parts[last].values())),
-        compared_with=before,
-        before=metric.kind.over_series(list(earlier.values())) if earlier else None,
-    )
+    value, earlier = (together(parts.get(time, {}).values(), metric) for time in (last, before))
+    return None if value is None else Headline(last, value, before, earlier)
 
 
 def _bucket_before(time: datetime, grain: Grain, zone: ZoneInfo) -> datetime:

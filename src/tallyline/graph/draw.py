@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["FORMATS", "draw"]
 
 
+_IN_MERMAID = str.maketrans({'"': "#quot;", "#": "#35;", "&": "#amp;", "<": "#lt;", ">": "#gt;"})
+
+
 def draw(graph: Graph, style: str = "text", *, title: str = "") -> str:
     """Return a drawing of `graph` in one of FORMATS: text, mermaid, dot or json.
 
@@ -53,7 +56,7 @@ def _branch(graph: Graph, name: str, lead: str, below: str, seen: set[str]) -> I
 def _mermaid(graph: Graph, title: str) -> str:
     number = {node: f"n{index}" for index, node in enumerate(graph.names)}
     head = ["---", f"title: {json.dumps(title, ensure_ascii=False)}", "---"] if title else []
-    boxes = [f'    {key}["{name.replace(chr(34), "#quot;")}"]' for name, key in number.items()]
+    boxes = [f'    {key}["{name.translate(_IN_MERMAID)}"]' for name, key in number.items()]
     arrows = [f"    {number[before]} --> {number[after]}" for before, after in graph.edges]
     return "\n".join([*head, "flowchart LR", *boxes, *arrows])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -42,6 +43,9 @@ def node(work: Work | Node, *, name: str | None = None, services: Mapping[str, s
         return work if same else Node(work.work, name or work.name, services or work.services)
     if not callable(work) and not isinstance(work, Iterable):
         msg = f"{work!r} cannot be a node: a node is an iterable or a callable"
+        raise GraphError(msg)
+    if inspect.iscoroutinefunction(work) or inspect.isasyncgenfunction(work):
+        msg = f"{_name_of(work)} cannot be a node: it is async, and nodes are plain functions or generators"
         raise GraphError(msg)
     return Node(work, name or _name_of(work), services or {})
 

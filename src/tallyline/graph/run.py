@@ -1,12 +1,13 @@
 """Running a graph: every start in a thread of its own where there are several, all that follows in one.
 
 Rows travel in small batches and in the order in which they were given; where branches meet, batches come in the order
-of their arrival. A start that is slow hands on each row at once. When a node fails, the starts are stopped, nothing is
-handed on any more, and the failure is raised with the node, the row and the cause.
+of their arrival. A row that comes a while after the last was handed on goes on at once, so a slow start streams. When a
+node fails, the starts are stopped, nothing is handed on any more, and the failure is raised with the node, the row and
+the cause.
 
 Why it cannot lock up: only starts hand batches to a queue, and only the one thread that runs everything else takes
 them from it. That thread never waits for anything but the queue; a start that waits for room in it looks every tenth
-of a second whether it should stop.
+of a second whether it should stop. After Ctrl-C a start that hangs in a call of its own is waited for only briefly.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, cast
 
-from tallyline.errors import GraphError, NodeFailed, Refused
+from tallyline.errors import GraphError, NodeFailed, Refused, RunFailed
 from tallyline.graph.report import NodeReport, Report, State
 from tallyline.graph.services import Services
 
@@ -39,6 +40,7 @@ BATCH = 256
 BATCHES_AHEAD = 16
 HAND_ON_AFTER = 0.05
 LOOK_EVERY = 0.1
+PATIENCE = 2.0
 
 _SHARED_AS_THEY_ARE = frozenset(
     {type(None), bool, int, float, complex, str, bytes, Decimal, date, datetime, timedelta, frozenset}
@@ -61,8 +63,7 @@ def run(
     Traceback (most recent call last):
     tallyline.errors.NodeFailed: <lambda> failed at row 1: ZeroDivisionError: integer division or modulo by zero
     """
-    with Services(services or {}) as opened:
-        return _Execution(graph, opened, observe).run()
+    return _Execution(graph, Services(services or {}), observe).run()
 
 
 @dataclass(slots=True)
@@ -99,14 +100,27 @@ class _Step:
             self._give(rows, row, out)
         out.flush()
 
-    def start(self, rows: Iterable[object]) -> None:
+    def start(self) -> None:
         """Hand on what a start gives, until it ends or the run stops."""
         self.counts.state = State.RUNNING
         self.counts.rows_in = 1
-        out = _Outbox(self)
         with self._timed():
-            self._give(iter(rows), None, out)
+            out = _Outbox(self)
+            self._give(self._rows(), None, out)
             out.flush()
+
+    def _rows(self) -> Iterator[object]:
+        try:
+            return iter(self._iterable(self.call(**self.services)))
+        except Exception as error:
+            raise self._failed(None, error) from error
+
+    @staticmethod
+    def _iterable(given: object) -> Iterable[object]:
+        if isinstance(given, Iterable):
+            return given
+        msg = f"a start gives rows, not {given!r}"
+        raise TypeError(msg)
 
     def _give(self, rows: Iterator[object], row: object, out: _Outbox) -> None:
         try:
@@ -114,24 +128,36 @@ class _Step:
                 try:
                     answer = next(rows)
                 except StopIteration:
-                    return
+                    break
                 except Exception as error:
                     raise self._failed(row, error) from error
                 out.add(answer)
-        finally:
-            if isinstance(rows, Generator):
-                rows.close()
+        except BaseException:
+            with contextlib.suppress(Exception):  # what ended the run is told, not what came of it
+                _close(rows)
+            raise
+        try:
+            _close(rows)
+        except Exception as error:
+            raise self._failed(row, error) from error
 
     def hand_on(self, batch: list[object]) -> None:
         """Give the batch to what follows; each branch of a fork gets a view of its own."""
-        self.counts.rows_out += len(batch)
         began = time.perf_counter()
         try:
-            views = [batch, *([_own_view(row) for row in batch] for _ in self.outputs[1:])]
+            views = [batch, *(list(map(self._own_view, batch)) for _ in self.outputs[1:])]
+            self.counts.rows_out += len(batch)
             for output, view in zip(self.outputs, views, strict=False):
                 output(view)
         finally:
             self.handed_on += time.perf_counter() - began
+
+    def _own_view(self, row: object) -> object:
+        try:
+            return _own_view(row)
+        except Exception as error:
+            msg = f"it gives rows to several branches, and this one cannot be copied: {type(error).__name__}: {error}"
+            raise self._failed(row, RunFailed(msg)) from error
 
     @contextlib.contextmanager
     def _timed(self) -> Iterator[None]:
@@ -183,15 +209,20 @@ class _Execution:
     def run(self) -> Report:
         self._report.state = State.RUNNING
         try:
-            steps = {name: self._step(name) for name in self._graph.names}
-            for name, step in steps.items():
-                step.outputs = [self._observed_take(steps[after]) for after in self._graph.after(name)]
-            self._run_starts([steps[name] for name in self._graph.starts])
+            with self._services:
+                self._run_starts(self._connected_starts())
         except BaseException as error:
-            self._end(State.FAILED if isinstance(error, Exception) else State.STOPPED, str(error))
+            state = State.FAILED if isinstance(error, Exception) else State.STOPPED
+            self._end(state, str(error) or type(error).__name__)
             raise
         self._end(State.DONE)
         return self._report
+
+    def _connected_starts(self) -> list[_Step]:
+        steps = {name: self._step(name) for name in self._graph.names}
+        for name, step in steps.items():
+            step.outputs = [self._observed_take(steps[after]) for after in self._graph.after(name)]
+        return [steps[name] for name in self._graph.starts]
 
     def _step(self, name: str) -> _Step:
         node, counts = self._graph.node(name), self._report[name]
@@ -209,47 +240,59 @@ class _Execution:
 
     def _run_starts(self, steps: list[_Step]) -> None:
         if len(steps) == 1:
-            _run_start(steps[0])
+            steps[0].start()
+            self._mark_done(steps[0].counts.name)
             return
         for step in steps:
             step.outputs = [self._queued(take) for take in step.outputs]
-        threads = [threading.Thread(target=self._in_thread, args=(step,), name=step.counts.name) for step in steps]
+        threads = [
+            threading.Thread(target=self._in_thread, args=(step,), name=step.counts.name, daemon=True) for step in steps
+        ]
+        patience = None
         try:
             for thread in threads:
                 thread.start()
-            running = len(threads)
-            while running:
-                running -= self._take_next() is _ENDED
+            while any(step.counts.state is not State.DONE for step in steps):
+                self._take_next()
+        except BaseException as error:
+            patience = None if isinstance(error, Exception) else PATIENCE
+            raise
         finally:
             self._stop.set()
             for thread in threads:
                 if thread.ident is not None:
-                    thread.join()
+                    thread.join(patience)
 
-    def _take_next(self) -> object:
+    def _take_next(self) -> None:
         try:
             job = self._inbox.get(timeout=LOOK_EVERY)
         except queue.Empty:
             self._look()
-            return None
-        return job()
+        else:
+            job()
 
     def _in_thread(self, step: _Step) -> None:
         try:
-            _run_start(step)
+            step.start()
         except BaseException as error:  # noqa: BLE001  # it is raised again where the run is waited for
             failure = error
             self._put(lambda: _reraise(failure))
         else:
-            self._put(lambda: _ENDED)
+            self._put(lambda: self._mark_done(step.counts.name))
+
+    def _mark_done(self, name: str) -> None:
+        self._report[name].state = State.DONE
+        for after in self._graph.after(name):
+            if all(self._report[before].state is State.DONE for before in self._graph.before(after)):
+                self._mark_done(after)
 
     def _queued(self, take: Take) -> Take:
         return lambda batch: self._put(lambda: take(batch))
 
-    def _put(self, job: Callable[[], object]) -> None:
+    def _put(self, job: Callable[[], None]) -> None:
         while not self._stop.is_set():
             with contextlib.suppress(queue.Full):
-                self._inbox.put(cast("Callable[[], None]", job), timeout=LOOK_EVERY)
+                self._inbox.put(job, timeout=LOOK_EVERY)
                 return
 
     def _observed_take(self, step: _Step) -> Take:
@@ -271,25 +314,17 @@ class _Execution:
         self._report.seconds = time.perf_counter() - self._began
         for counts in self._report.nodes:
             if not counts.state.ended:
-                counts.state = State.DONE if state is State.DONE else State.STOPPED
+                counts.state = State.STOPPED
         self._observe(self._report)
-
-
-_ENDED = object()
 
 
 def _reraise(error: BaseException) -> None:
     raise error
 
 
-def _run_start(step: _Step) -> None:
-    try:
-        rows = step.call(**step.services)
-    except Exception as error:
-        raise step._failed(None, error) from error  # noqa: SLF001  # the step's own first call
-    if not isinstance(rows, Iterable):
-        raise step._failed(None, TypeError(f"a start gives rows, not {rows!r}"))  # noqa: SLF001
-    step.start(rows)
+def _close(rows: Iterator[object]) -> None:
+    if isinstance(rows, Generator):
+        rows.close()
 
 
 def _check(graph: Graph, services: Services) -> None:

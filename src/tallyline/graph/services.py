@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from tallyline.errors import GraphError, what_exists
+from tallyline.errors import GraphError, RunFailed, what_exists
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
@@ -56,8 +56,14 @@ class Services:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close what was opened, in reverse order."""
-        self._closing.__exit__(kind, error, trace)
+        """Close what was opened, in reverse order; a failure to close does not hide what ended the run."""
+        try:
+            self._closing.__exit__(kind, error, trace)
+        except Exception as closing:
+            said = f"a service failed when it was closed: {type(closing).__name__}: {closing}"
+            if error is None:
+                raise RunFailed(said) from closing
+            error.add_note(said)
 
     def __getitem__(self, name: str) -> object:
         """Return the service of that name, opened if it was not yet."""
@@ -75,14 +81,7 @@ class Services:
     ) -> None:
         """Refuse work whose services, or the services of those, do not exist; `renamed` maps parameters to names."""
         for parameter in self._wanted(work, renamed, takes_row=takes_row):
-            name = renamed.get(parameter, parameter)
-            if name not in self._declared:
-                existing = what_exists(name, self._declared)
-                msg = f'{node} asks for the service "{name}", which does not exist; {existing}'
-                raise GraphError(msg)
-            declared = self._declared[name]
-            if isinstance(declared, Service):
-                self.check(f'the service "{name}"', declared.make, takes_row=False)
+            self._check_service(renamed.get(parameter, parameter), node, ())
 
     def bound(
         self, work: Callable[..., object], renamed: Mapping[str, str] = _AS_NAMED, *, takes_row: bool
@@ -90,6 +89,20 @@ class Services:
         """Return the keyword arguments that give `work` its services."""
         wanted = self._wanted(work, renamed, takes_row=takes_row)
         return {parameter: self[renamed.get(parameter, parameter)] for parameter in wanted}
+
+    def _check_service(self, name: str, asked_by: str, opening: tuple[str, ...]) -> None:
+        if name not in self._declared:
+            existing = what_exists(name, self._declared)
+            msg = f'{asked_by} asks for the service "{name}", which does not exist; {existing}'
+            raise GraphError(msg)
+        if name in opening:
+            circle = [*opening[opening.index(name) :], name]
+            msg = f'the service "{name}" cannot be opened before itself: {" asks for ".join(circle)}'
+            raise GraphError(msg)
+        declared = self._declared[name]
+        if isinstance(declared, Service):
+            for wanted in self._wanted(declared.make, _AS_NAMED, takes_row=False):
+                self._check_service(wanted, f'the service "{name}"', (*opening, name))
 
     def _wanted(self, work: Callable[..., object], renamed: Mapping[str, str], *, takes_row: bool) -> list[str]:
         return wanted_services(work, {*self._declared, *renamed}, takes_row=takes_row)

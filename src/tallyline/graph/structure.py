@@ -69,6 +69,10 @@ class Graph:
         """Return the names of the nodes that the node of that name feeds."""
         return tuple(after for before, after in self._edges if before == name)
 
+    def before(self, name: str) -> tuple[str, ...]:
+        """Return the names of the nodes that feed the node of that name."""
+        return tuple(before for before, after in self._edges if after == name)
+
     def __rshift__(self, work: Work | Node) -> Cursor:
         """Start a new chain in this graph."""
         return self._start(work)
@@ -83,8 +87,8 @@ class Graph:
         """Say whether there is a node of that name."""
         return name in self._nodes
 
-    def followed_by(self, *chain: Work | Node) -> Graph:
-        """Return a new graph in which every end of this one feeds the chain.
+    def followed_by(self, first: Work | Node, *others: Work | Node) -> Graph:
+        """Return a new graph in which every end of this one feeds the chain of `first` and `others`.
 
         >>> Graph("ab", str.upper).followed_by(print).edges
         (('str', 'upper'), ('upper', 'print'))
@@ -92,14 +96,17 @@ class Graph:
         longer = Graph()
         longer._nodes = dict(self._nodes)  # another Graph's own parts
         longer._edges = list(self._edges)
-        first = Cursor(longer, longer._placed(chain[0]))
+        place = Cursor(longer, longer._placed(first))
         for end in self.ends:
-            longer.connect(end, first.name)
-        first.extend(*chain[1:])
+            longer.connect(end, place.name)
+        place.extend(*others)
         return longer
 
     def connect(self, before: str, after: str) -> None:
-        """Let the node named `before` feed the node named `after`; refuses cycles."""
+        """Let the node named `before` feed the node named `after`; refuses cycles and unknown names."""
+        for name in (before, after):
+            if name not in self._nodes:
+                raise UnknownName("node", name, self._nodes)
         if before == after or after in self._upstream(before):
             path = [*self._path(after, before), after]
             msg = f"{before} >> {after} would close a cycle: {' >> '.join(path)}"
@@ -128,7 +135,7 @@ class Graph:
         ahead = [name]
         while ahead:
             current = ahead.pop()
-            feeders = {before for before, after in self._edges if after == current} - found
+            feeders = set(self.before(current)) - found
             found |= feeders
             ahead.extend(feeders)
         return found

@@ -92,11 +92,17 @@ class Normalizer:
 
     def _number(self, name: str, value: object) -> float:
         if name not in self.plan:
-            raise BadPoint(str(UnknownName("metric in the plan called", name, self.plan)))
+            raise BadPoint(str(UnknownName("metric in the plan called", str(name), self.plan)))
         if not isinstance(value, numbers.Real) and not hasattr(value, "as_tuple"):
             msg = f"{name} is {value!r}: a metric is a number; text belongs in the dims"
             raise BadPoint(msg)
-        number = float(value)  # type: ignore[arg-type]  # Decimal is a number, though not a numbers.Real
+        try:
+            number = float(value)  # type: ignore[arg-type]  # Decimal is a number, though not a numbers.Real
+        except OverflowError:
+            msg = f"{name} is greater than any number that can be kept"
+            raise BadPoint(msg) from None
+        except ValueError:  # Decimal("sNaN")
+            number = math.nan
         if not math.isfinite(number):
             msg = f"{name} is {value!r}: only finite numbers can be kept; leave out what was not measured"
             raise BadPoint(msg)
@@ -231,10 +237,10 @@ def _as_date(value: object) -> date:
 
 def _as_hour(value: object) -> int:
     try:
-        hour = int(str(value))
+        hour = float(str(value))  # PostgreSQL's date_part gives 7.0
     except ValueError:
         hour = -1
     if hour not in range(24):
         msg = f"hour={value!r} is not an hour from 0 to 23"
         raise BadPoint(msg)
-    return hour
+    return int(hour)

@@ -1,21 +1,20 @@
-"""The project's own code: `sources.py`, or the modules of `sources/`, imported under a name of its own."""
+"""The project's own code: `sources.py`, or the modules of `sources/`, imported for this project alone."""
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import importlib.util
 import sys
 import traceback
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tallyline.errors import Problem
+from tallyline.errors import Problem, TallylineError
 from tallyline.graph import Service
 from tallyline.sources import SourceDeclaration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
     from types import ModuleType
 
 __all__ = ["load_code"]
@@ -24,48 +23,76 @@ __all__ = ["load_code"]
 def load_code(folder: Path, problems: list[Problem]) -> dict[str, SourceDeclaration | Service]:
     """Return the sources and services that the project's code declares, by the names of their variables.
 
-    The project's folder is on the import path, so that the code may import its neighbours. Code that cannot be
-    imported becomes a problem with its file and line.
+    While it is imported the project's folder is on the import path, so that the code may import its neighbours; then
+    its modules are forgotten, so that another project's may have the same names. Code that cannot be imported becomes a
+    problem with its file and line.
     """
     folder = folder.resolve()
     found: dict[str, SourceDeclaration | Service] = {}
-    for name, file in _modules(folder):
-        try:
-            module = _imported(name, file, folder)
-        except Exception as error:  # noqa: BLE001  # whatever a user's code raises is told as a mistake in it
-            problems.append(Problem(_place(error, folder, file), f"{type(error).__name__}: {error}"))
-            continue
-        declared = {key: value for key, value in vars(module).items() if isinstance(value, SourceDeclaration | Service)}
-        found |= {key: value for key, value in declared.items() if value not in found.values()}
+    with _on_import_path(folder):
+        for name, file in _modules(folder, problems):
+            try:
+                module = importlib.import_module(name)
+            except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever code raises is a mistake in it
+                problems.append(_problem(error, folder, file))
+                continue
+            for variable, declared in _declared(module):
+                if any(declared is known for known in found.values()):
+                    continue
+                if variable in found:
+                    place = str(file.relative_to(folder))
+                    problems.append(Problem(place, f'"{variable}" is declared in another file of the project, too'))
+                found[variable] = declared
     return found
 
 
-def _modules(folder: Path) -> Iterator[tuple[str, Path]]:
-    package = f"tallyline_project_{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
-    single, several = folder / "sources.py", folder / "sources"
-    if single.is_file():
-        yield f"{package}.sources", single
-    if several.is_dir():
-        for file in sorted(several.glob("*.py")):
-            yield f"{package}.sources.{file.stem}", file
+def _modules(folder: Path, problems: list[Problem]) -> Iterator[tuple[str, Path]]:
+    single, several = folder / "sources.py", sorted((folder / "sources").glob("*.py"))
+    if single.is_file() and several:
+        problems.append(Problem("sources.py", "there is a folder sources/ with code, too; keep one of them"))
+    elif single.is_file():
+        yield "sources", single
+    else:
+        for file in several:
+            yield "sources" if file.stem == "__init__" else f"sources.{file.stem}", file
 
 
-def _imported(name: str, file: Path, folder: Path) -> ModuleType:
-    specification = importlib.util.spec_from_file_location(name, file)
-    assert specification is not None and specification.loader is not None, file  # noqa: S101, PT018
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[name] = module
+def _declared(module: ModuleType) -> Iterator[tuple[str, SourceDeclaration | Service]]:
+    for variable, value in vars(module).items():
+        if isinstance(value, SourceDeclaration | Service):
+            yield variable, value
+
+
+@contextmanager
+def _on_import_path(folder: Path) -> Iterator[None]:
+    others = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "sources"}
+    for name in others:
+        del sys.modules[name]
+    known = set(sys.modules)
+    importlib.invalidate_caches()
     sys.path.insert(0, str(folder))
     try:
-        specification.loader.exec_module(module)
+        yield
     finally:
         sys.path.remove(str(folder))
-    return module
+        for name in set(sys.modules) - known:
+            if _is_neighbour(name, folder):
+                del sys.modules[name]
+        sys.modules.update(others)
 
 
-def _place(error: Exception, folder: Path, file: Path) -> str:
-    if isinstance(error, SyntaxError) and error.lineno:
-        return f"{file.relative_to(folder)}:{error.lineno}"
-    own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(str(folder))]
-    line = f":{own[-1].lineno}" if own else ""
-    return f"{file.relative_to(folder)}{line}"
+def _is_neighbour(name: str, folder: Path) -> bool:
+    module, top = sys.modules[name], folder / name.partition(".")[0]
+    file = getattr(module, "__file__", None)
+    places = [file] if file else getattr(module, "__path__", [])
+    return any(Path(place).is_relative_to(top) or Path(place) == top.with_suffix(".py") for place in places)
+
+
+def _problem(error: BaseException, folder: Path, file: Path) -> Problem:
+    raised_in = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError):
+        raised_in.append((Path(error.filename or file), error.lineno))
+    own = [place for place in raised_in if place[0].is_relative_to(folder) and "site-packages" not in place[0].parts]
+    place, line = own[-1] if own else (file, None)
+    said = str(error) if isinstance(error, TallylineError) else f"{type(error).__name__}: {error}"
+    return Problem(f"{place.relative_to(folder)}{f':{line}' if line else ''}", said)

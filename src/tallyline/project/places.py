@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    Path = tuple[str, ...]
+
 __all__ = ["Places"]
 
-_HEADER = re.compile(r"^\s*\[{1,2}\s*(.+?)\s*\]{1,2}\s*(#.*)?$")
-_KEY = re.compile(r"""^\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
-_LONG_TEXT = re.compile(r'"""|\'\'\'')
+_HEADER = re.compile(r"\s*(\[\[?)\s*(.+?)\s*\]\]?\s*(#.*)?")
+_KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
+_TOKEN = re.compile(r'"""|\'\'\'|"(?:\\.|[^"\\])*"|\'[^\']*\'|#.*|[][{},]')
+_LONG_TEXT = {
+    '"""': re.compile(r'(?:\\.|[^"\\]|"(?!""))*"{3,5}'),
+    "'''": re.compile(r"(?:[^']|'(?!''))*'{3,5}"),
+}
 
 
 class Places:
@@ -40,20 +47,56 @@ class Places:
         return f"{place} {'.'.join(map(_quoted, names))}".rstrip()
 
 
-def _keys(text: str) -> Iterator[tuple[tuple[str, ...], int]]:
-    table: tuple[str, ...] = ()
-    in_long_text = False
-    for number, line in enumerate(text.splitlines(), start=1):
-        header, key = _HEADER.match(line), _KEY.match(line)
-        if not in_long_text and header:
-            table = _path(header[1])
+def _keys(text: str) -> Iterator[tuple[Path, int]]:
+    tables: Counter[Path] = Counter()  # how often each [[array of tables]] has come
+    table: Path = ()
+    value: Path = ()
+    depth = item = 0
+    quote = ""
+    for number, line in enumerate(text.split("\n"), start=1):
+        begins = not depth and not quote
+        if begins and (header := _HEADER.fullmatch(line)):
+            table = _numbered(_path(header[2]), tables, is_item=header[1] == "[[")
             yield table, number
-        elif not in_long_text and key:
-            yield (*table, *_path(key[1])), number
-        in_long_text ^= len(_LONG_TEXT.findall(line)) % 2 == 1
+            continue
+        if begins and (key := _KEY.match(line)):
+            value, item = (*table, *_path(key[1])), 0
+            yield value, number
+        marks, quote = _marks(line, quote)
+        for mark in marks:
+            if depth == 1 and mark == "{":
+                yield (*value, str(item)), number
+            item += depth == 1 and mark == ","
+            depth += (mark in "[{") - (mark in "]}")
 
 
-def _path(dotted: str) -> tuple[str, ...]:
+def _numbered(path: Path, tables: Counter[Path], *, is_item: bool) -> Path:
+    """Return the path with the number of the latest item after each name of an array of tables."""
+    numbered: Path = ()
+    for position, name in enumerate(path, start=1):
+        numbered = (*numbered, name)
+        tables[numbered] += is_item and position == len(path)
+        if tables[numbered]:
+            numbered = (*numbered, str(tables[numbered] - 1))
+    return numbered
+
+
+def _marks(line: str, quote: str) -> tuple[str, str]:
+    """Return the line's brackets and commas outside of texts and comments, and the quotes of a text that goes on."""
+    marks = ""
+    position = 0
+    while found := _LONG_TEXT[quote].match(line, position) if quote else _TOKEN.search(line, position):
+        position = found.end()
+        if quote:
+            quote = ""
+        elif found[0] in _LONG_TEXT:
+            quote = found[0]
+        elif len(found[0]) == 1:
+            marks += found[0]
+    return marks, quote
+
+
+def _path(dotted: str) -> Path:
     names: list[str] = []
     try:
         value: object = tomllib.loads(f"{dotted} = 0")

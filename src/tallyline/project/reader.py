@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import tomllib
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date  # noqa: TC003  # pydantic reads it
 from typing import TYPE_CHECKING, Any
@@ -16,18 +15,15 @@ from tallyline.plan import Kind, Metric
 from tallyline.project.code import load_code
 from tallyline.project.places import Places
 from tallyline.project.project import FILE, Project
-from tallyline.project.references import filled_in, holds_password
+from tallyline.project.references import filled_in, holds_password, without_passwords
 from tallyline.project.tables import Tables, field_names
 from tallyline.sources import KINDS, Options, Source, SourceDeclaration, check_schedule, load_kind
 from tallyline.window import parse_span, parse_zone
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
-
-    from sqlalchemy.engine import Engine
-
-    from tallyline.plan import Plan
 
     Code = Mapping[str, SourceDeclaration | Service]
 
@@ -88,11 +84,11 @@ def _read(folder: Path, tables: Tables) -> Project:
     title = settings.title or folder.resolve().name
     plan = _read_plan(tables)
     code = load_code(folder, tables.problems)
-    services = _read_services(tables, folder) | {name: made for name, made in code.items() if isinstance(made, Service)}
+    services = _read_services(tables, folder) | _code_services(tables, code)
     sources = _read_sources(tables, services, settings) | _code_sources(tables, code, settings)
-    dashboards = _read_dashboards(tables, plan) or (dashboard_of_plan(plan, title),)
+    dashboards = _read_dashboards(tables) or (dashboard_of_plan(plan, title),)
     if tables.problems:
-        raise ProjectError(tables.problems)
+        raise ProjectError([Problem(each.place, without_passwords(each.message)) for each in tables.problems])
     return Project(
         folder, title, settings.warehouse, parse_zone(settings.timezone), plan, services, sources, dashboards
     )
@@ -110,14 +106,27 @@ def _read_services(tables: Tables, folder: Path) -> dict[str, object]:
     services: dict[str, object] = {}
     for name, reference in tables.table("services").items():
         path = ("services", name)
-        if name in _GIVEN_SERVICES:
-            tables.problem(path, f'every source is given "{name}" already; choose another name')
-        elif not isinstance(reference, str):
+        _check_service_name(tables, name)
+        if not isinstance(reference, str):
             tables.problem(path, 'a service is a database\'s URL, such as "${SHOP_URL}" or "sqlite:///shop.db"')
         else:
             _check_no_password(tables, reference, path)
         services[name] = _database_service(name, str(reference), folder)
     return services
+
+
+def _code_services(tables: Tables, code: Code) -> dict[str, Service]:
+    services = {name: made for name, made in code.items() if isinstance(made, Service)}
+    for name in services:
+        _check_service_name(tables, name)
+        if name in tables.table("services"):
+            tables.problem(("services", name), "two services have this name, and one of them is in code")
+    return services
+
+
+def _check_service_name(tables: Tables, name: str) -> None:
+    if name in _GIVEN_SERVICES:
+        tables.problem(("services", name), f'every source is given "{name}" already; choose another name')
 
 
 def _read_plan(tables: Tables) -> dict[str, Metric]:
@@ -149,11 +158,12 @@ def _read_source(tables: Tables, name: str, services: Collection[str], settings:
         return None
     kind = load_kind(str(table["kind"]))
     tables.check_keys(table, ["kind", *field_names(kind), *field_names(Options)], path)
+    if isinstance(table.get("service"), str):
+        tables.check_name("service", table["service"], services, (*path, "service"))
     options = _read_options(tables, table, settings, path)
     reader = tables.read(kind, table, path)
     if reader is None or options is None:
         return None
-    tables.check_name("service", reader.service, services, (*path, "service"))
     return Source(name, lambda: reader.graph(name), options)
 
 
@@ -164,6 +174,10 @@ def _read_options(
     if isinstance(given.get("lookback"), str):
         with tables.refusals((*path, "lookback")):
             given["lookback"] = parse_span(given.pop("lookback"))
+    elif "lookback" in given:
+        tables.problem(
+            (*path, "lookback"), f'{given.pop("lookback")!r} has no unit; write a time such as "2d" or "36h"'
+        )
     for key, check in (("timezone", parse_zone), ("schedule", check_schedule)):
         if isinstance(given.get(key), str):
             with tables.refusals((*path, key)):
@@ -187,30 +201,31 @@ def _code_sources(tables: Tables, code: Code, settings: _Settings) -> dict[str, 
     return sources
 
 
-def _read_dashboards(tables: Tables, plan: Plan) -> tuple[Dashboard, ...]:
-    read = [_read_dashboard(tables, name, plan) for name in tables.table("dashboards")]
+def _read_dashboards(tables: Tables) -> tuple[Dashboard, ...]:
+    metrics = tables.table("metrics")
+    read = [_read_dashboard(tables, name, metrics) for name in tables.table("dashboards")]
     return tuple(dashboard for dashboard in read if dashboard is not None)
 
 
-def _read_dashboard(tables: Tables, name: str, plan: Plan) -> Dashboard | None:
+def _read_dashboard(tables: Tables, name: str, metrics: Collection[str]) -> Dashboard | None:
     path = ("dashboards", name)
     table = tables.table(*path)
     if not _NAME.fullmatch(name):
         tables.problem(path, f'"{name}" cannot be a dashboard\'s name; use lower case letters, digits, _ and -')
     tables.check_keys(table, field_names(_DashboardTable), path)
-    for number, panel in enumerate(_panels(table)):
-        tables.check_keys(panel, field_names(Panel), (*path, "panels", number))
+    for number, panel in _panels(table):
+        place = (*path, "panels", number)
+        tables.check_keys(panel, field_names(Panel), place)
+        if isinstance(panel.get("metric"), str):
+            tables.check_name("metric in the plan called", panel["metric"], metrics, (*place, "metric"))
     read = tables.read(_DashboardTable, table, path)
-    if read is None:
-        return None
-    for number, shown in enumerate(read.panels):
-        tables.check_name("metric in the plan called", shown.metric, plan, (*path, "panels", number, "metric"))
-    return Dashboard(name, read.title or name.capitalize(), tuple(read.panels))
+    return read and Dashboard(name, read.title or name.capitalize(), tuple(read.panels))
 
 
-def _panels(table: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _panels(table: Mapping[str, Any]) -> list[tuple[int, dict[str, Any]]]:
     panels = table.get("panels")
-    return [panel for panel in panels if isinstance(panel, dict)] if isinstance(panels, list) else []
+    numbered = enumerate(panels if isinstance(panels, list) else [])
+    return [(number, panel) for number, panel in numbered if isinstance(panel, dict)]
 
 
 def _check_source_name(tables: Tables, name: str, path: tuple[str, ...]) -> None:
@@ -229,14 +244,9 @@ def _check_no_password(tables: Tables, url: str, path: tuple[str, ...]) -> None:
 
 
 def _database_service(name: str, reference: str, folder: Path) -> Service:
-    @contextmanager
-    def opened() -> Iterator[Engine]:
-        from tallyline.database import database_url, open_database  # noqa: PLC0415  # SQLAlchemy only where it is used
+    def opened() -> AbstractContextManager[object]:
+        from tallyline.database import reading  # noqa: PLC0415  # SQLAlchemy only where a database is read
 
-        engine = open_database(database_url(filled_in(reference, f'the service "{name}"'), folder), read_only=True)
-        try:
-            yield engine
-        finally:
-            engine.dispose()
+        return reading(filled_in(reference, f'the service "{name}"'), folder)
 
     return service(opened)

@@ -7,10 +7,10 @@ import re
 
 from tallyline.errors import Refused
 
-__all__ = ["filled_in", "holds_password"]
+__all__ = ["filled_in", "holds_password", "without_passwords"]
 
 _REFERENCE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
-_LITERAL_PASSWORD = re.compile(r"://[^/@:\s]*:(?!\$\{)[^/@\s]+@")
+_PASSWORD = re.compile(r"(://[^/@:\s]*:)[^@\s]+(?=@)|([?&](?:ssl)?password=)[^&\s]+", re.IGNORECASE)
 
 
 def filled_in(text: str, what: str) -> str:
@@ -34,11 +34,20 @@ def filled_in(text: str, what: str) -> str:
 
 
 def holds_password(url: str) -> bool:
-    """Say whether a password stands in the URL itself.
+    """Say whether a password stands in the URL itself, or is the default of a reference in it.
 
     >>> holds_password("postgresql://reader:hunter2@localhost/shop")
     True
     >>> holds_password("postgresql://reader:${SHOP_PASSWORD}@localhost/shop")
     False
     """
-    return _LITERAL_PASSWORD.search(url) is not None
+    return _PASSWORD.search(_REFERENCE.sub(lambda reference: reference[2] or "", url)) is not None
+
+
+def without_passwords(text: str) -> str:
+    """Return the text with the passwords of the URLs in it made unreadable.
+
+    >>> without_passwords('there is no service "postgresql://reader:hunter2@localhost/shop"')
+    'there is no service "postgresql://reader:***@localhost/shop"'
+    """
+    return _PASSWORD.sub(lambda found: f"{found[1] or found[2]}***", text)

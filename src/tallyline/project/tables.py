@@ -68,8 +68,10 @@ class Tables:
         return name in existing
 
     def problem(self, path: Path, message: str) -> None:
-        """Keep a problem of the key at `path`."""
-        self.problems.append(Problem(self.places.of(path), message))
+        """Keep a problem of the key at `path`, once."""
+        problem = Problem(self.places.of(path), message)
+        if problem not in self.problems:
+            self.problems.append(problem)
 
     @contextmanager
     def refusals(self, path: Path) -> Iterator[None]:

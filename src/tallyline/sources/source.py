@@ -6,12 +6,13 @@ import inspect
 import re
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, overload
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeVar, overload
 
-from tallyline.errors import Refused
+from tallyline.errors import GraphError, Refused, UnknownName
 from tallyline.graph import Graph, node
 from tallyline.plan import Combine
-from tallyline.window import Grain, Window, gaps, start_of_day
+from tallyline.window import Grain, Window, gaps, parse_zone, start_of_day
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,6 +24,8 @@ __all__ = ["Options", "Source", "SourceDeclaration", "check_schedule", "source"]
 SCHEDULES = ("@hourly", "@daily", "@weekly", "@monthly")
 LOOKBACK = timedelta(days=2)
 _CRON = re.compile(r"\S+( \S+){4}")
+
+Choice = TypeVar("Choice", bound=StrEnum)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +49,13 @@ class Options:
     snapshot: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what can be no schedule, and grains that are no facts."""
+        """Refuse what can be no schedule or time zone, and grains that are no facts."""
         check_schedule(self.schedule)
         if self.grain not in {None, Grain.HOUR, Grain.DAY}:
             msg = f'a source cannot have the grain "{self.grain}"; there are: day, hour'
             raise Refused(msg)
+        if self.timezone is not None:
+            parse_zone(self.timezone)
         if self.lookback < timedelta():
             msg = f"lookback is {self.lookback}, a time ahead; give the length of time to read again"
             raise Refused(msg)
@@ -151,15 +156,17 @@ def source(  # noqa: PLR0913  # each is a line of the declaration, by name only
     """
     options = Options(
         schedule=schedule,
-        grain=None if grain is None else Grain(grain),
+        grain=None if grain is None else _one_of(Grain, "grain", grain),
         start=start,
         lookback=lookback,
         timezone=timezone,
-        combine=Combine(combine),
+        combine=_one_of(Combine, "way to combine", combine),
         snapshot=snapshot,
     )
 
     def declare(declared: Callable[..., object] | Graph) -> SourceDeclaration:
+        if not isinstance(declared, Graph):
+            _check_work(declared)
         own_name = None if isinstance(declared, Graph) else getattr(declared, "__name__", None)
         return SourceDeclaration(declared, options, name or own_name)
 
@@ -176,8 +183,29 @@ def check_schedule(schedule: str) -> None:
 def _as_graph(work: Callable[..., object] | Graph) -> Graph:
     if isinstance(work, Graph):
         return work
-    if inspect.signature(work).return_annotation in {Graph, "Graph"}:
-        made = work()
-        assert isinstance(made, Graph), f"{work} is annotated to return a Graph but returned {made!r}"  # noqa: S101
-        return made
-    return Graph(node(work))
+    if not _makes_graph(work):
+        return Graph(node(work))
+    made = work()
+    if not isinstance(made, Graph):
+        msg = f"{node(work).name} is annotated to return a Graph, but returned {made!r}"
+        raise GraphError(msg)
+    return made
+
+
+def _check_work(work: Callable[..., object]) -> None:
+    name = node(work).name
+    if _makes_graph(work) and inspect.signature(work).parameters:
+        msg = f"{name} returns a Graph and is given nothing; let the nodes of its graph ask for services"
+        raise GraphError(msg)
+
+
+def _makes_graph(work: Callable[..., object]) -> bool:
+    annotation = inspect.signature(work).return_annotation
+    return annotation is Graph or str(annotation).strip("'\"").rpartition(".")[2] == "Graph"
+
+
+def _one_of(kind: type[Choice], what: str, value: str) -> Choice:
+    try:
+        return kind(value)
+    except ValueError:
+        raise UnknownName(what, value, list(kind)) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -18,14 +19,16 @@ if TYPE_CHECKING:
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
+    from sqlalchemy import TextClause
     from sqlalchemy.engine import Connection, Engine, RowMapping
 
     from tallyline.window import Window
 
-__all__ = ["SqlSource"]
+__all__ = ["SqlSource", "read_sql"]
 
 _WHEN = frozenset({"time", "date", "hour"})
 _PAGE = 1000
+_CAST_BOUND = re.compile(r"(?<![:\w\\]):(\w+)(?=::)")  # `:since::date`, which SQLAlchemy does not take for a bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,42 +51,55 @@ class SqlSource:
     def rows(
         self, database: Engine, window: Window, source_zone: ZoneInfo
     ) -> Iterator[tuple[dict[str, object], dict[str, object]]]:
-        """Yield `(dims, metrics)` for each row of the query; the transaction is read-only."""
-        try:
-            with database.connect().execution_options(**_reading(database)) as connection:
-                _use_zone(connection, source_zone)
-                for row in connection.execute(text(self.query), self._bound(database, window, source_zone)).mappings():
-                    yield _split(row)
-        except SQLAlchemyError as error:
-            msg = f'the database "{self.service}" refused: {reason(error)}'
-            raise SourceFailed(msg) from error
+        """Yield `(dims, metrics)` for each row of the query."""
+        return read_sql(database, self.query, window, source_zone, name=self.service)
 
-    def _bound(self, database: Engine, window: Window, zone: ZoneInfo) -> dict[str, object]:
-        known = {
-            "since": _told(window.since, zone, database.dialect.name),
-            "until": _told(window.until, zone, database.dialect.name),
-        }
-        wanted = text(self.query).compile().params
-        for name in wanted:
-            if name not in known:
-                existing = what_exists(name, known)
-                msg = f'the query asks for ":{name}"; {existing} (a colon that binds nothing is written \\:)'
-                raise SourceFailed(msg)
-        return {name: known[name] for name in wanted}
+
+def read_sql(
+    database: Engine, query: str, window: Window, zone: ZoneInfo, *, name: str = ""
+) -> Iterator[tuple[dict[str, object], dict[str, object]]]:
+    """Yield `(dims, metrics)` for each row of a query, in a transaction that is read-only.
+
+    This is what ``kind = "sql"`` does, for sources in code: `SqlSource` says what the columns mean. `zone` is the
+    source's, `name` the database's in errors.
+    """
+    try:
+        with database.connect().execution_options(**_reading(database)) as connection:
+            _use_zone(connection, zone)
+            with connection.execute(_statement(query), _bound(database, query, window, zone)) as result:
+                yield from map(_split, result.mappings())
+    except SQLAlchemyError as error:
+        called = f' "{name}"' if name else ""
+        msg = f"the database{called} refused: {reason(error)}"
+        raise SourceFailed(msg) from error
+
+
+def _statement(query: str) -> TextClause:
+    return text(_CAST_BOUND.sub(r"(:\1)", query))
+
+
+def _bound(database: Engine, query: str, window: Window, zone: ZoneInfo) -> dict[str, object]:
+    known = {
+        "since": _told(window.since, zone, database.dialect.name),
+        "until": _told(window.until, zone, database.dialect.name),
+    }
+    wanted = _statement(query).compile().params
+    for name in wanted:
+        if name not in known:
+            existing = what_exists(name, known)
+            msg = f'the query asks for ":{name}"; {existing} (a colon that binds nothing is written \\:)'
+            raise SourceFailed(msg)
+    return {name: known[name] for name in wanted}
 
 
 def _reading(database: Engine) -> dict[str, object]:
     options: dict[str, object] = {"yield_per": _PAGE}
-    if database.dialect.name == "postgresql":
-        return {**options, "postgresql_readonly": True}
-    if database.dialect.name == "sqlite":
-        return {**options, "sqlite_raw_colnames": True}
-    return options
+    return {**options, "sqlite_raw_colnames": True} if database.dialect.name == "sqlite" else options
 
 
 def _use_zone(connection: Connection, zone: ZoneInfo) -> None:
     if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT set_config('TimeZone', :zone, true)"), {"zone": zone.key})
+        connection.execute(text("SELECT set_config('TimeZone', :zone, true)"), {"zone": zone.key}).close()
 
 
 def _told(moment: datetime, zone: ZoneInfo, dialect: str) -> object:

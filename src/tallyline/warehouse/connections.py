@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ class Connections:
             raise Refused(msg)
         self.file = sqlite_file(parsed)
         self._in_memory = parsed.get_backend_name() == "sqlite" and self.file is None
-        self._engine = open_database(parsed, pool=StaticPool if self._in_memory else None)
+        self._engine = open_database(parsed, pool=StaticPool if self._in_memory else None, as_json=_as_json)
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine, "connect", _prepare_sqlite)
             event.listen(self._engine, "begin", _begin_sqlite)
@@ -82,6 +83,10 @@ def _told_plainly() -> Iterator[None]:
     except SQLAlchemyError as error:
         msg = f"the warehouse refused: {reason(error)}"
         raise RunFailed(msg) from error
+
+
+def _as_json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)  # SQLite does not find a key by its name where that is escaped
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:

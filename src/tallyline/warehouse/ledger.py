@@ -85,9 +85,10 @@ def end(  # a line of the ledger
     report: Mapping[str, object],
     error: str = "",
 ) -> None:
-    """Enter how a run ended."""
+    """Enter how a run ended. One that is done stays so: what stops it a moment later stops it too late."""
     values = {"ended_at": now, "state": state, "error": error, "report": dict(report), **asdict(changes)}
-    connection.execute(update(schema.run).where(schema.run.c.id == run).values(values))
+    open_still = (schema.run.c.id == run) & (schema.run.c.state != "done")
+    connection.execute(update(schema.run).where(open_still).values(values))
 
 
 def close_lost(connection: Connection, source: str, now: datetime) -> None:
@@ -120,7 +121,7 @@ def last_done(connection: Connection, sources: list[str]) -> dict[str, datetime]
     known = (
         select(run.c.source, read_until).where(run.c.source.in_(sources), run.c.state == "done").group_by(run.c.source)
     )
-    return dict(connection.execute(known).tuples().all())
+    return dict(connection.execute(known).all())
 
 
 def runs(connection: Connection, limit: int) -> list[RunRecord]:

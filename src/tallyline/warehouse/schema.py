@@ -16,7 +16,7 @@ __all__ = ["daily_value", "hourly_value", "metric", "run", "series", "setting"]
 
 
 class Moment(TypeDecorator[datetime]):
-    """An aware datetime: `timestamptz` on PostgreSQL, whole seconds since 1970 in UTC on SQLite."""
+    """An aware datetime: `timestamptz` on PostgreSQL, seconds since 1970 in UTC on SQLite, whole ones for buckets."""
 
     impl = BigInteger
     cache_ok = True
@@ -30,11 +30,12 @@ class Moment(TypeDecorator[datetime]):
         """Turn a moment into what is stored."""
         if value is None or dialect.name == "postgresql":
             return value
-        return int(value.timestamp())
+        seconds = value.timestamp()
+        return int(seconds) if seconds.is_integer() else seconds
 
     def process_result_value(self, value: object, dialect: Dialect) -> datetime | None:
         """Turn what is stored into an aware datetime in UTC."""
-        if isinstance(value, int):
+        if isinstance(value, int | float):
             return datetime.fromtimestamp(value, UTC)
         assert value is None or isinstance(value, datetime), dialect.name  # noqa: S101
         return value.astimezone(UTC) if value else None

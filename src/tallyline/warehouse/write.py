@@ -56,12 +56,10 @@ def publish(connection: Connection, reading: Reading, plan: Plan, zone: ZoneInfo
     ids = _series_ids(connection, reading, metrics)
     new = {(ids[point.metric, point.dims], point.bucket): point.value for point in reading.points}
     if reading.grain is Grain.DAY:
-        return _replace(
-            connection,
-            schema.daily_value,
-            _values(connection, schema.daily_value, reading, reading.window),
-            new,
-        )
+        hours_before = _values(connection, schema.hourly_value, reading, reading.window)  # had it told hours until now
+        _replace(connection, schema.hourly_value, hours_before, {})
+        days_before = _values(connection, schema.daily_value, reading, reading.window)
+        return _replace(connection, schema.daily_value, days_before, new)
     days = reading.window.widened(Grain.DAY, zone)
     around = _values(connection, schema.hourly_value, reading, days)
     present = {key: value for key, value in around.items() if key[1] in reading.window}
@@ -96,7 +94,7 @@ def _metric_ids(connection: Connection, names: set[str], plan: Plan) -> dict[str
                 update(metric).where(metric.c.id == before.id).values(unit=row["unit"], title=row["title"])
             )
     found = select(metric.c.name, metric.c.id).where(metric.c.name.in_(names))
-    return dict(connection.execute(found).tuples().all())
+    return dict(connection.execute(found).all())
 
 
 def _series_ids(connection: Connection, reading: Reading, metrics: Mapping[str, int]) -> dict[tuple[str, str], int]:

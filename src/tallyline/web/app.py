@@ -40,12 +40,12 @@ __all__ = ["make_app"]
 
 _HERE = Path(__file__).parent
 _RANGES = {
-    "24h": "24 hours",
-    "7d": "7 days",
-    "30d": "30 days",
-    "90d": "90 days",
-    "1y": "1 year",
-    "2y": "2 years",
+    "24h": ("24h", "24 hours"),
+    "7d": ("7d", "7 days"),
+    "30d": ("30d", "30 days"),
+    "90d": ("90d", "90 days"),
+    "1y": ("365d", "365 days"),  # "1y" is the running calendar year, which in January is no year to look at
+    "2y": ("730d", "730 days"),
 }
 _GRAINS = ("hour", "day", "week", "month")
 _MOST_RUNS = 100

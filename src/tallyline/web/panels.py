@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from tallyline.dashboards import read_panel
+from tallyline.dashboards.panel_data import together
 from tallyline.errors import Refused, UnknownName
 from tallyline.window import Grain
 
@@ -147,9 +148,7 @@ def _headline(headline: Headline) -> Json:
 
 
 def _total(data: PanelData, metric: Metric) -> list[float | None]:
-    buckets = zip(*(line.values for line in data.lines), strict=True)
-    known = ([value for value in bucket if value is not None] for bucket in buckets)
-    return [metric.kind.over_series(values) if values else None for values in known]
+    return [together(bucket, metric) for bucket in zip(*(line.values for line in data.lines), strict=True)]
 
 
 def _seconds(moment: datetime) -> int:

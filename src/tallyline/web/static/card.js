@@ -27,14 +27,14 @@ function value({ headline, unit }) {
 function when({ headline, by, silent_until: silentUntil }, times) {
   const bucket = times.bucket(headline.time, by);
   if (silentUntil === null) return element("p", { class: "when" }, bucket);
-  return element("p", { class: "when" }, bucket, element("strong", {}, "nothing since"));
+  return element("p", { class: "when" }, bucket, " ", element("strong", {}, "nothing since"));
 }
 
 function comparison({ headline, by, unit }, times) {
   const earlier = times.bucket(headline.compared_with, by);
   if (headline.before === null) return element("p", { class: "change" }, `${earlier} is not known`);
   if (headline.change === null) {
-    return element("p", { class: "change" }, `${quantity(headline.before, unit)} on ${earlier}`);
+    return element("p", { class: "change" }, `vs ${quantity(headline.before, unit)}, ${earlier}`);
   }
   const was = `${earlier}: ${quantity(headline.before, unit)}`;
   return element("p", { class: "change", title: was }, element("b", {}, change(headline.change)), ` vs ${earlier}`);

@@ -18,8 +18,15 @@ const WHOLE_STEPS = Array.from({ length: 16 }, (_, power) => [1, 2, 5].map((digi
 const HEIGHT = 230;
 const SO_FAR = "so far";
 const ROOM_FOR_SO_FAR = 48;
+const ROOM_FOR_HALF_A_LABEL = 22;
+const DENSE_FROM = 250;
+const LINES_OF_VALUES = 4;
 const EVERY_POINT_UP_TO = 14;
 const MOST_ROWS = 500;
+const WITHOUT_LIBRARY = {
+  message: "uPlot, which draws the charts, was not built into this package. The figures are below. In a checkout:",
+  command: "make setup",
+};
 const SHORTEST_DRAG = 8;
 const ZERO_BELOW = 0.6;
 const AREA_ALPHA = "26";
@@ -36,7 +43,7 @@ export function drawChart(place, panel, times, view, choose) {
     return () => {};
   }
   if (!globalThis.uPlot) {
-    place.replaceChildren(missingLibrary(), table(panel, times, view));
+    place.replaceChildren(message(WITHOUT_LIBRARY), table(panel, times, view));
     return () => {};
   }
   const chart = new Chart(panel, times, view, choose);
@@ -46,11 +53,6 @@ export function drawChart(place, panel, times, view, choose) {
 
 function message({ message: words, command }) {
   return element("p", { class: "nothing" }, words, command ? element("code", {}, command) : null);
-}
-
-function missingLibrary() {
-  return element("p", { class: "nothing" }, "The charts cannot be drawn: uPlot is missing. It comes with the built "
-    + "package; in a checkout, install again (", element("code", {}, "make setup"), "). The figures are below.");
 }
 
 class Chart {
@@ -97,10 +99,10 @@ class Chart {
     return {
       width: this.plot.clientWidth || 300,
       height: HEIGHT,
-      padding: [10, this.tailIndex === Infinity ? 12 : ROOM_FOR_SO_FAR, 0, 0],
+      padding: [10, this.tailIndex === Infinity ? ROOM_FOR_HALF_A_LABEL : ROOM_FOR_SO_FAR, 0, 0],
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), this.times.zone),
       legend: { show: false },
-      scales: { x: { range: (_, first, last) => timeRange(first, last) }, y: { range: this.valueRange } },
+      scales: { x: { range: () => this.timeRange() }, y: { range: this.valueRange } },
       axes: [this.timeAxis(), this.valueAxis()],
       series: [{}, ...this.panel.lines.flatMap((_, index) => this.series(color(`--line-${index + 1}`)))],
       cursor: this.cursor(),
@@ -114,7 +116,8 @@ class Chart {
 
   series(stroke) {
     const only = this.panel.lines.length === 1;
-    const common = { stroke, width: only ? 2 : 1.75, spanGaps: false };
+    const width = (only ? 2 : 1.75) * (this.buckets.length < DENSE_FROM ? 1 : 0.6);
+    const common = { stroke, width, spanGaps: false };
     const points = { show: false, size: 6, fill: stroke, filter: (chart, index) => lonely(chart.data[index]) };
     const fill = only ? (chart) => area(chart, stroke) : undefined;
     return [{ ...common, points, fill }, { ...common, points, dash: [3, 4] }];
@@ -124,7 +127,7 @@ class Chart {
     return {
       stroke: this.ink.muted,
       font: this.ink.font,
-      size: 42,
+      size: (_, labels) => (labels?.some((label) => label.includes("\n")) ? 40 : 26),
       gap: 6,
       space: 64,
       grid: { show: false },
@@ -141,7 +144,7 @@ class Chart {
       font: this.ink.font,
       size: (chart, labels) => axisWidth(chart, labels, this.ink.font),
       gap: 8,
-      space: 44,
+      space: 36,
       grid: { stroke: this.ink.grid, width: 1 },
       ticks: { show: false },
       values: (_, ticks, axis, space, step) => axisAmounts(ticks, step),
@@ -149,20 +152,28 @@ class Chart {
     };
   }
 
+  timeRange() {
+    const [first, last] = [this.buckets[0], this.buckets.at(-1)];
+    const room = first === last ? LEAST_STEP[this.panel.by] : 0;
+    return [first - room, last + room];
+  }
+
   // Counts are drawn from zero; other kinds too, unless that would press them into a flat line.
   valueRange = (_, least, greatest) => {
     if (least === null || greatest === null) return [0, 1];
     const fromZero = this.panel.kind === "count" || least < greatest * ZERO_BELOW;
     if (fromZero && least >= 0) return greatest > 0 ? [0, greatest * 1.06] : [0, 1];
-    if (least === greatest) return [least - Math.abs(least) * 0.1 - 1, greatest + Math.abs(greatest) * 0.1 + 1];
-    const room = (greatest - least) * 0.1;
-    return [least >= 0 ? Math.max(0, least - room) : least - room, greatest + room];
+    const step = roundStep((greatest - least || Math.abs(greatest) || 1) / LINES_OF_VALUES);
+    const bottom = Math.floor(least / step) * step;
+    const top = Math.ceil(greatest / step) * step;
+    return bottom < top ? [bottom, top] : [bottom - step, top + step];
   };
 
   cursor() {
     const moves = new Set(["mousemove", "mouseleave"]);
     return {
       y: false,
+      move: (chart, left, top) => [left < 0 ? left : chart.valToPos(this.buckets[chart.posToIdx(left)], "x"), top],
       drag: { x: true, y: false, setScale: false },
       points: { size: 7 },
       sync: { key: "tallyline", setSeries: false, filters: { pub: (type) => moves.has(type) } },
@@ -211,9 +222,8 @@ class Chart {
   legendButton(label, index) {
     const swatch = element("span", { class: `swatch line-${index + 1}` });
     const button = element("button", { type: "button", "aria-pressed": String(!this.view.hidden.has(label)) },
-      swatch, element("span", { class: "label" }, label), this.amounts[index]);
-    const longest = Math.max(...this.panel.lines[index].values.map((value) => amount(value ?? 0, this.panel.unit).length));
-    this.amounts[index].style.minInlineSize = `${longest}ch`;
+      swatch, element("span", { class: "label", title: label }, label), this.amounts[index]);
+    this.amounts[index].style.minInlineSize = `${longestAmount(this.panel.lines[index].values, this.panel.unit)}ch`;
     button.addEventListener("click", () => this.toggle(button, label, index));
     for (const [event, focused] of [["mouseenter", index], ["focus", index], ["mouseleave", null], ["blur", null]]) {
       button.addEventListener(event, () => this.bringOut(focused));
@@ -259,16 +269,17 @@ class Chart {
   }
 }
 
+function longestAmount(values, unit) {
+  const known = values.filter((value) => value !== null);
+  return Math.max(...[Math.min(0, ...known), Math.max(0, ...known)].map((value) => amount(value, unit).length));
+}
+
 function told(value, unit, withUnit) {
   if (value === null || value === undefined) return withUnit ? "not known" : "–";
   return withUnit ? quantity(value, unit) : amount(value, unit);
 }
 
 const seriesOf = (line) => [2 * line + 1, 2 * line + 2];
-
-function timeRange(first, last) {
-  return first === last ? [first - DAY, last + DAY] : [first, last];
-}
 
 /** The points that no line leads to or from; of short lines, all points. */
 function lonely(values) {
@@ -281,11 +292,16 @@ function lonely(values) {
 
 function area(chart, stroke) {
   const { top, height } = chart.bbox;
-  if (!(height > 0)) return `${stroke}${NO_ALPHA}`;
+  if (!(height > 0) || chart.scales.y.min !== 0) return `${stroke}${NO_ALPHA}`;
   const gradient = chart.ctx.createLinearGradient(0, top, 0, top + height);
   gradient.addColorStop(0, `${stroke}${AREA_ALPHA}`);
   gradient.addColorStop(1, `${stroke}${NO_ALPHA}`);
   return gradient;
+}
+
+function roundStep(rough) {
+  const power = 10 ** Math.floor(Math.log10(rough));
+  return power * ([1, 2, 5].find((digit) => digit * power >= rough) ?? 10);
 }
 
 function axisWidth(chart, labels, font) {

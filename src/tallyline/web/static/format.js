@@ -8,13 +8,16 @@ const THOUSANDS = [[1e12, "T"], [1e9, "B"], [1e6, "M"], [1e3, "k"]];
 const COMPACT_FROM = 1e6;
 const MOST_PER_CENT = 999;
 const MINUS = "−";
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+const formatters = new Map();
 
 export const isMoney = (unit) => CURRENCIES.has(unit);
 
 /** A number as it stands in a text: 1,234 or 12.35, and for money 12.30. */
 export function amount(value, unit = "") {
   const size = Math.abs(value);
-  const digits = isMoney(unit) ? moneyDigits(value) : { maximumFractionDigits: fractionDigits(size) };
+  const digits = isMoney(unit) ? moneyDigits(value) : digitsOf(size);
   return numeral(value, digits, unit);
 }
 
@@ -36,11 +39,9 @@ export function exact(value) {
 
 /** The numbers on an axis whose ticks are `step` apart: 0, 500, 1k, 1.5k. */
 export function axisAmounts(values, step) {
-  const [divisor, suffix] = THOUSANDS.find(([size]) => Math.max(...values.map(Math.abs)) >= size) ?? [1, ""];
-  const digits = Math.min(6, Math.max(0, decimals(step / divisor)));
   return values.map((value) => {
-    if (value === 0) return "0";
-    return `${numeral(value / divisor, { minimumFractionDigits: 0, maximumFractionDigits: digits })}${suffix}`;
+    const [divisor, suffix] = THOUSANDS.find(([size]) => Math.abs(value) >= size) ?? [1, ""];
+    return `${numeral(value / divisor, { maximumFractionDigits: decimals(step / divisor) })}${suffix}`;
   });
 }
 
@@ -76,12 +77,12 @@ export class Times {
     return Object.fromEntries(this.#parts.formatToParts(seconds * 1000).map(({ type, value }) => [type, value]));
   }
 
-  /** The name of the bucket that begins then: "Sun 22 Nov", "Sun 22 Nov, 14:00", "week of Mon 16 Nov", "Nov 2026". */
+  /** The name of the bucket that begins then: "Sun 22 Nov", "Sun 22 Nov, 14:00", "week of 16 Nov", "Nov 2026". */
   bucket(seconds, grain) {
     const at = this.parts(seconds);
     switch (grain) {
       case "hour": return this.moment(seconds);
-      case "week": return `week of ${this.day(at)}`;
+      case "week": return `week of ${this.day({ ...at, weekday: "" }).trim()}`;
       case "month": return `${at.month} ${at.year}`;
       case "quarter": return `Q${Math.floor(this.monthIndex(seconds) / 3) + 1} ${at.year}`;
       case "year": return at.year;
@@ -120,8 +121,6 @@ export class Times {
   }
 }
 
-const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-
 function axisLabel(at, before, step, thisYear) {
   const date = `${at.day} ${at.month}`;
   if (step < DAY) {
@@ -135,14 +134,19 @@ function axisLabel(at, before, step, thisYear) {
 
 function numeral(value, options, unit = "") {
   const money = isMoney(unit) ? { style: "currency", currency: unit } : {};
-  const text = new Intl.NumberFormat("en-US", { ...money, ...options }).format(value);
+  const text = formatter({ ...money, ...options }).format(value);
   return text.replace("-", MINUS).replace("K", isMoney(unit) ? "K" : "k");
 }
 
-function fractionDigits(size) {
-  if (size >= 1000) return 0;
-  if (size >= 100) return 1;
-  return size >= 1 || size === 0 ? 2 : Math.min(12, decimals(size) + 2);
+function formatter(options) {
+  const key = JSON.stringify(options);
+  if (!formatters.has(key)) formatters.set(key, new Intl.NumberFormat("en-US", options));
+  return formatters.get(key);
+}
+
+function digitsOf(size) {
+  if (size < 1) return { maximumSignificantDigits: 3 };
+  return { maximumFractionDigits: size >= 1000 ? 0 : size >= 100 ? 1 : 2 };
 }
 
 function moneyDigits(value) {

@@ -19,17 +19,19 @@ let answer = null;
 let answeredAt = 0;
 let asking = null;
 let drawn = [];
+let shownSearch = location.search;
 
 async function load() {
   asking?.abort();
   const mine = asking = new AbortController();
+  shownSearch = location.search;
   main.setAttribute("aria-busy", "true");
   try {
     show(await ask(mine.signal));
     trouble.hidden = true;
   } catch (error) {
     if (mine.signal.aborted) return;
-    complain(error.message);
+    complain(error);
   }
   if (asking !== mine) return;
   main.setAttribute("aria-busy", "false");
@@ -41,12 +43,13 @@ async function ask(signal) {
     throw new Error("Tallyline does not answer. Is it still running?");
   });
   const told = await response.json().catch(() => ({ error: `Tallyline answered ${response.status} and nothing more.` }));
-  if (!response.ok) throw new Error(told.error);
+  if (!response.ok) throw Object.assign(new Error(told.error), { isFinal: response.status < 500 });
   return told;
 }
 
-function complain(words) {
-  trouble.querySelector("p").textContent = words;
+function complain({ message, isFinal = false }) {
+  trouble.querySelector("p").textContent = message;
+  trouble.querySelector("button").hidden = isFinal;
   trouble.hidden = false;
   main.classList.toggle("empty", answer === null);
 }
@@ -93,6 +96,7 @@ function refresh() {
 listen(controls, choose);
 showChoice(controls);
 addEventListener("popstate", () => {
+  if (location.search === shownSearch) return;
   showChoice(controls);
   load();
 });
