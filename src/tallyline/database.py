@@ -101,7 +101,7 @@ def reason(error: SQLAlchemyError) -> str:
     cause = error.orig if isinstance(error, DBAPIError) else error
     told = getattr(cause, "diag", None)  # PostgreSQL's; elsewhere, and while not connected, there is only the text
     said = [told.message_primary, told.message_hint] if told and told.message_primary else [str(cause)]
-    return " ".join(" ".join(filter(None, said)).split())
+    return " ".join(". ".join(filter(None, said)).split())
 
 
 def _read_only_file(url: URL, file: Path) -> URL:

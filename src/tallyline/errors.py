@@ -33,6 +33,7 @@ __all__ = [
     "SourceFailed",
     "TallylineError",
     "UnknownName",
+    "shortened",
     "what_exists",
 ]
 
@@ -92,14 +93,18 @@ class RunFailed(TallylineError):
 
 
 class NodeFailed(RunFailed):
-    """A node raised. `node` is its name, `row` what it was given, `__cause__` the error itself."""
+    """A node raised: `node` is its name, `row` what it was given, `__cause__` the error itself.
+
+    `report` is what the run had done until then.
+    """
 
     def __init__(self, node: str, row: object, cause: BaseException) -> None:
-        given = "" if row is None else f" at row {_shortened(repr(row))}"
+        given = "" if row is None else f" at row {shortened(repr(row))}"
         reason = str(cause) if isinstance(cause, TallylineError) else f"{type(cause).__name__}: {cause}"
         super().__init__(f"{node} failed{given}: {reason}")
         self.node = node
         self.row = row
+        self.report: object = None
         self.__cause__ = cause
 
 
@@ -127,5 +132,6 @@ def what_exists(name: str, existing: Iterable[str]) -> str:
     return f'did you mean "{near[0]}"? T{there_are}' if near else f"t{there_are}"
 
 
-def _shortened(text: str) -> str:
+def shortened(text: str) -> str:
+    """Return the text, cut where it is too long to be read."""
     return text if len(text) <= LONGEST_ROW else f"{text[:LONGEST_ROW]}…"

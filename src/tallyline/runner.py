@@ -9,7 +9,7 @@ from tallyline.errors import TallylineError
 from tallyline.graph import Report, State, node, run
 from tallyline.plan import Normalizer, Points
 from tallyline.warehouse import Changes, Reading
-from tallyline.window import Clock, Window, parse_zone, utc_now
+from tallyline.window import Window, parse_zone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,11 +26,14 @@ __all__ = ["ReadResult", "choose_window", "outline", "read_graph", "read_source"
 
 @dataclass(frozen=True, slots=True)
 class ReadResult:
-    """How a read went: `changes` against what was published, or the `error` that ended it with nothing written."""
+    """How a read went: `changes` against what was published, or the `error` that ended it with nothing written.
+
+    `window` is None where there was none to read, because the source is yet to start.
+    """
 
     source: str
-    window: Window
-    report: Report
+    window: Window | None
+    report: Report = field(default_factory=Report)
     changes: Changes = field(default_factory=Changes)
     error: Exception | None = None
 
@@ -68,12 +71,13 @@ def read_source(
     warehouse: Warehouse,
     window: Window,
     *,
+    now: datetime,
     write: bool,
-    clock: Clock = utc_now,
     observe: Callable[[Report], None] = lambda _: None,
 ) -> ReadResult:
     """Read `source` for `window`. With `write`, publish it and enter the run in the ledger, both or neither.
 
+    `now` is the moment that the window was chosen at: to the source, that of the run.
     Errors that Tallyline raises on purpose are returned in the result; nothing was written then. Whatever else ends
     the run, such as Ctrl-C, is entered in the ledger and raised.
     """
@@ -86,7 +90,7 @@ def read_source(
         observe(latest)
 
     try:
-        points = _collect(project, source, window, clock(), keep, write=write)
+        points = _collect(project, source, window, now, keep, write=write)
         reading = Reading(source.name, window, source.options.facts, list(points), tuple(project.sources))
         changes = _finish(project, warehouse, reading, report, number)
     except BaseException as error:

@@ -13,17 +13,17 @@ from tallyline.cli.options import example, project_option
 from tallyline.cli.progress import console, following
 from tallyline.errors import Refused, RunFailed
 from tallyline.project import load_project
-from tallyline.runner import choose_window, read_source
+from tallyline.runner import ReadResult, choose_window, read_source
 from tallyline.warehouse import open_warehouse
 from tallyline.window import parse_moment, utc_now
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from rich.console import Console
 
     from tallyline.project import Project
-    from tallyline.runner import ReadResult
     from tallyline.sources import Source
     from tallyline.warehouse import Warehouse
     from tallyline.window import Window
@@ -57,11 +57,8 @@ def command(
     in the business time zone.
     """
     project = load_project(folder)
-    chosen = (
-        list(project.sources.values())
-        if "all" in sources
-        else [project.source(name) for name in dict.fromkeys(sources)]
-    )
+    named = [project.source(name) for name in dict.fromkeys(sources) if name != "all"]
+    chosen = list(project.sources.values()) if "all" in sources else named
     if not chosen:
         raise click.UsageError("the project has no sources yet; declare one in tallyline.toml or in sources.py")
     results = read_all(
@@ -89,10 +86,7 @@ def read_all(
     begin = parse_moment(since, project.zone) if since else None
     end = parse_moment(until, project.zone) if until else None
     with open_warehouse(project.warehouse_url, project.zone, folder=project.folder, write=write) as warehouse:
-        results = []
-        for source in sources:
-            window = choose_window(source, warehouse, project.zone, now=utc_now(), since=begin, until=end)
-            results.append(_read(project, source, warehouse, window, write=write, screen=screen))
+        results = [_read(project, source, warehouse, begin, end, write=write, screen=screen) for source in sources]
     if screen and len(results) > 1:
         changed = sum(result.changes.total for result in results)
         written = "values written" if write else "values would be written; --write writes them"
@@ -104,21 +98,43 @@ def _read(
     project: Project,
     source: Source,
     warehouse: Warehouse,
+    since: datetime | None,
+    until: datetime | None,
+    *,
+    write: bool,
+    screen: Console | None,
+) -> ReadResult:
+    now = utc_now()
+    try:
+        window = choose_window(source, warehouse, project.zone, now=now, since=since, until=until)
+    except Refused as refused:
+        if screen:
+            screen.print(f"[bold]{source.name}[/]")
+        result = ReadResult(source.name, None, error=refused)
+    else:
+        result = _run(project, source, warehouse, window, now, write=write, screen=screen)
+    if screen and result.error is None:
+        screen.print(f"   {_told(result, write=write)}")
+    elif screen:
+        console(error=True).print(f"   failed, nothing was written: {result.error}", style="red", markup=False)
+    return result
+
+
+def _run(
+    project: Project,
+    source: Source,
+    warehouse: Warehouse,
     window: Window,
+    now: datetime,
     *,
     write: bool,
     screen: Console | None,
 ) -> ReadResult:
     if screen is None:
-        return read_source(project, source, warehouse, window, write=write)
+        return read_source(project, source, warehouse, window, now=now, write=write)
     screen.print(f"[bold]{source.name}[/]  [dim]{window.text(project.zone)}[/]")
     with following(screen) as observe:
-        result = read_source(project, source, warehouse, window, write=write, observe=observe)
-    if result.error is None:
-        screen.print(f"   {_told(result, write=write)}")
-    else:
-        console(error=True).print(f"   failed, nothing was written: {result.error}", style="red", markup=False)
-    return result
+        return read_source(project, source, warehouse, window, now=now, write=write, observe=observe)
 
 
 def _told(result: ReadResult, *, write: bool) -> str:
@@ -130,8 +146,8 @@ def _told(result: ReadResult, *, write: bool) -> str:
 def _as_data(result: ReadResult) -> dict[str, object]:
     return {
         "source": result.source,
-        "since": result.window.since.isoformat(),
-        "until": result.window.until.isoformat(),
+        "since": result.window and result.window.since.isoformat(),
+        "until": result.window and result.window.until.isoformat(),
         "state": "done" if result.error is None else "failed",
         "error": None if result.error is None else str(result.error),
         "changes": asdict(result.changes),

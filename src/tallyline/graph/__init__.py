@@ -14,10 +14,34 @@ It knows nothing of metrics and imports nothing but the standard library.
 """
 
 from tallyline.graph.draw import FORMATS, draw
-from tallyline.graph.node import Node, node
-from tallyline.graph.report import NodeReport, Report, State
+from tallyline.graph.files import (
+    read_csv,
+    read_json_lines,
+    read_parquet,
+    write_csv,
+    write_json_lines,
+    write_parquet,
+)
+from tallyline.graph.node import Node, OnError, node, over
+from tallyline.graph.nodes import (
+    batch,
+    dedupe,
+    group_reduce,
+    join,
+    keep,
+    limit,
+    pretty,
+    rate_limit,
+    reduce,
+    rename,
+    set_fields,
+    sort,
+    tee,
+    unbatch,
+)
+from tallyline.graph.report import NodeReport, Report, Skipped, State
 from tallyline.graph.run import run
-from tallyline.graph.services import Service, Services, service
+from tallyline.graph.services import Service, Services, service, wanted_services
 from tallyline.graph.structure import Cursor, Graph
 
 __all__ = [
@@ -26,12 +50,36 @@ __all__ = [
     "Graph",
     "Node",
     "NodeReport",
+    "OnError",
     "Report",
     "Service",
     "Services",
+    "Skipped",
     "State",
+    "batch",
+    "dedupe",
     "draw",
+    "group_reduce",
+    "join",
+    "keep",
+    "limit",
     "node",
+    "over",
+    "pretty",
+    "rate_limit",
+    "read_csv",
+    "read_json_lines",
+    "read_parquet",
+    "reduce",
+    "rename",
     "run",
     "service",
+    "set_fields",
+    "sort",
+    "tee",
+    "unbatch",
+    "wanted_services",
+    "write_csv",
+    "write_json_lines",
+    "write_parquet",
 ]

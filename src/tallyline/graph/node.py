@@ -1,34 +1,73 @@
-"""A node: an iterable that starts a chain, or a callable that takes a row."""
+"""A node: an iterable that starts a chain, or a callable that takes a row, and how it is to be run."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 
-from tallyline.errors import GraphError
+from tallyline.errors import GraphError, UnknownName
 
-__all__ = ["Node", "Work", "node"]
+__all__ = ["Node", "OnError", "Work", "node", "over"]
 
 Work = Callable[..., object] | Iterable[object]
 
 
+class OnError(StrEnum):
+    """What a row does that a node fails on: end the run, or be counted, sampled and left out."""
+
+    FAIL = "fail"
+    SKIP = "skip"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
-    """Work with a name. The same Node used twice is one place in a graph; the same callable used twice is two."""
+    """Work with a name and its options. The same Node used twice is one place in a graph; the same callable is two."""
 
     work: Work
     name: str
     services: Mapping[str, str] = field(default_factory=dict)
+    concurrency: int | None = None
+    ordered: bool = True
+    on_error: OnError = OnError.FAIL
+    max_errors: int | None = None
+    retry: int = 0
+    timeout: float | None = None
+    whole: bool = False
 
 
-def node(work: Work | Node, *, name: str | None = None, services: Mapping[str, str] | None = None) -> Node:
-    """Return `work` as a node, so that it can be named and be referred to again.
+def node(
+    work: Work | Node,
+    *,
+    name: str | None = None,
+    services: Mapping[str, str] | None = None,
+    concurrency: int | None = None,
+    ordered: bool = True,
+    on_error: OnError | str = OnError.FAIL,
+    max_errors: int | None = None,
+    retry: int = 0,
+    timeout: float | None = None,
+) -> Node:
+    """Return `work` as a node with a name and options of its own.
 
     An iterable starts a chain and is iterated once a run. A callable takes the row and answers with one value (one
     row, falsy ones too), None (no row) or an iterator (that many rows); at the start of a chain it takes no row.
-    Its other parameters are filled by the services of their names; `services` maps a parameter to a service of another
-    name.
+    Coroutine functions and asynchronous generators are callables too. Other parameters are filled by the services of
+    their names; `services` maps a parameter to a service of another name. Work that is a context manager is entered
+    when the run begins and left when it ends.
+
+    Args:
+        work: The iterable or the callable.
+        name: How the node is called in the graph; by default as its work is.
+        services: Names of services for parameters that are called otherwise.
+        concurrency: Work on that many rows at a time, in threads of its own or, if asynchronous, in the event loop
+            (there 16 by default). None runs the node where its feeder runs.
+        ordered: Whether rows leave a concurrent node in the order in which they came.
+        on_error: "fail" ends the run at the first row the node fails on; "skip" leaves the row out and counts it.
+        max_errors: How many rows may be skipped before the run fails; None sets no limit.
+        retry: How many times a row is tried again, after 0.1, 0.2, 0.4 … seconds, up to 10.
+        timeout: Seconds that one row may take; the work itself, unless asynchronous, cannot be stopped and is left
+            behind in its thread.
 
     >>> node(len).name
     'len'
@@ -39,15 +78,56 @@ def node(work: Work | Node, *, name: str | None = None, services: Mapping[str, s
     tallyline.errors.GraphError: 3 cannot be a node: a node is an iterable or a callable
     """
     if isinstance(work, Node):
-        same = name is None and services is None
-        return work if same else Node(work.work, name or work.name, services or work.services)
+        return work if name is None and services is None else _renamed(work, name, services)
     if not callable(work) and not isinstance(work, Iterable):
         msg = f"{work!r} cannot be a node: a node is an iterable or a callable"
         raise GraphError(msg)
-    if inspect.iscoroutinefunction(work) or inspect.isasyncgenfunction(work):
-        msg = f"{_name_of(work)} cannot be a node: it is async, and nodes are plain functions or generators"
-        raise GraphError(msg)
-    return Node(work, name or _name_of(work), services or {})
+    if on_error not in set(OnError):
+        raise UnknownName("way to treat an error", str(on_error), OnError)
+    made = Node(
+        work,
+        name or _name_of(work),
+        services or {},
+        concurrency,
+        ordered,
+        OnError(on_error),
+        max_errors,
+        retry,
+        timeout,
+    )
+    return _checked(made)
+
+
+def over(work: Callable[..., Iterable[object]], *, name: str | None = None) -> Node:
+    """Return a node of a function that takes all rows, as an iterator, and gives rows: sorting, grouping, batching.
+
+    The function is called once a run, in a thread of its own, and may stop taking rows before they end.
+
+    >>> from tallyline.graph import Graph, run
+    >>> shortest = []
+    >>> _ = run(Graph(["ccc", "a", "bb"], over(sorted), shortest.append))
+    >>> shortest
+    ['a', 'bb', 'ccc']
+    """
+    return replace(node(work, name=name), whole=True)
+
+
+def _renamed(given: Node, name: str | None, services: Mapping[str, str] | None) -> Node:
+    return replace(given, name=name or given.name, services=services or given.services)
+
+
+def _checked(made: Node) -> Node:
+    wrong = {
+        "concurrency": made.concurrency is not None and made.concurrency < 1,
+        "max_errors": made.max_errors is not None and made.max_errors < 0,
+        "retry": made.retry < 0,
+        "timeout": made.timeout is not None and made.timeout <= 0,
+    }
+    for option, is_wrong in wrong.items():
+        if is_wrong:
+            msg = f"{made.name} has {option}={getattr(made, option)}, which is too small"
+            raise GraphError(msg)
+    return made
 
 
 def _name_of(work: Work) -> str:

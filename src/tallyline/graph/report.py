@@ -1,11 +1,11 @@
-"""What a run did: per node the rows in and out, the errors, the seconds and how it ended."""
+"""What a run did: per node the rows in and out, what was skipped, the seconds, and how it ended."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-__all__ = ["NodeReport", "Report", "State"]
+__all__ = ["NodeReport", "Report", "Skipped", "State"]
 
 
 class State(StrEnum):
@@ -23,21 +23,47 @@ class State(StrEnum):
         return self in {State.DONE, State.FAILED, State.STOPPED}
 
 
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A row that was left out, shortened, and the error that it met."""
+
+    row: str
+    error: str
+
+
 @dataclass(slots=True)
 class NodeReport:
-    """One node's counts. `seconds` is the time spent in the node itself, not in those it feeds."""
+    """One node's counts.
+
+    Attributes:
+        rows_in: Rows taken; 1 for a start.
+        rows_out: Rows given to what follows, or that would have been.
+        skipped: Rows left out because the node failed on them, and `samples` the first few of these.
+        errors: Failures that ended the run.
+        seconds: Time spent in the node's own work; concurrent work adds up.
+        waiting: Time it waited for rows, or for room in what it feeds.
+    """
 
     name: str
     rows_in: int = 0
     rows_out: int = 0
+    skipped: int = 0
     errors: int = 0
     seconds: float = 0.0
+    waiting: float = 0.0
     state: State = State.WAITING
+    samples: list[Skipped] = field(default_factory=list)
+
+    @property
+    def rows_per_second(self) -> float | None:
+        """Rows taken, or given by a start, for each second of work."""
+        return max(self.rows_in, self.rows_out) / self.seconds if self.seconds else None
 
     def __str__(self) -> str:
         """Return the line that is printed for the node."""
+        skipped = f" skipped={self.skipped}" if self.skipped else ""
         errors = f" err={self.errors}" if self.errors else ""
-        return f" - {self.name} in={self.rows_in} out={self.rows_out}{errors} [{self.state}]"
+        return f" - {self.name} in={self.rows_in} out={self.rows_out}{skipped}{errors} [{self.state}]"
 
     def as_dict(self) -> dict[str, object]:
         """Return the counts under the names that are printed and stored."""
@@ -45,8 +71,11 @@ class NodeReport:
             "name": self.name,
             "in": self.rows_in,
             "out": self.rows_out,
+            "skipped": self.skipped,
+            "samples": [{"row": sample.row, "error": sample.error} for sample in self.samples],
             "errors": self.errors,
             "seconds": round(self.seconds, 6),
+            "waiting": round(self.waiting, 6),
             "state": str(self.state),
         }
 
@@ -68,11 +97,18 @@ class Report:
         """Return a line for each node."""
         return "\n".join(map(str, self.nodes))
 
+    @property
+    def bottleneck(self) -> str | None:
+        """The name of the node that worked longest, None while none has worked."""
+        busiest = max(self.nodes, key=lambda node: node.seconds, default=None)
+        return busiest.name if busiest and busiest.seconds else None
+
     def as_dict(self) -> dict[str, object]:
         """Return the report as plain data, for JSON and for the ledger."""
         return {
             "state": str(self.state),
             "seconds": round(self.seconds, 6),
             "error": self.error,
+            "bottleneck": self.bottleneck,
             "nodes": [node.as_dict() for node in self.nodes],
         }

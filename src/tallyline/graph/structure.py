@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tallyline.errors import GraphError, UnknownName
 from tallyline.graph.node import Node, node
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from tallyline.graph.node import Work
 
@@ -32,10 +32,11 @@ class Graph:
     tallyline.errors.GraphError: print >> str would close a cycle: str >> print >> str
     """
 
-    def __init__(self, *chain: Work | Node) -> None:
+    def __init__(self, *chain: Work | Node | Graph) -> None:
         """Make the graph of one chain, or an empty one."""
         self._nodes: dict[str, Node] = {}
         self._edges: list[tuple[str, str]] = []
+        self._is_frozen = False
         if chain:
             self._start(chain[0]).extend(*chain[1:])
 
@@ -69,11 +70,20 @@ class Graph:
         """Return the names of the nodes that the node of that name feeds."""
         return tuple(after for before, after in self._edges if before == name)
 
+    @property
+    def ordered(self) -> tuple[str, ...]:
+        """The names of the nodes, each after all that feed it."""
+        ordered: dict[str, None] = {}
+        while len(ordered) < len(self._nodes):
+            waiting = [name for name in self._nodes if name not in ordered]
+            ordered |= dict.fromkeys(name for name in waiting if ordered.keys() >= set(self.before(name)))
+        return tuple(ordered)
+
     def before(self, name: str) -> tuple[str, ...]:
         """Return the names of the nodes that feed the node of that name."""
         return tuple(before for before, after in self._edges if after == name)
 
-    def __rshift__(self, work: Work | Node) -> Cursor:
+    def __rshift__(self, work: Work | Node | Graph) -> Cursor:
         """Start a new chain in this graph."""
         return self._start(work)
 
@@ -81,29 +91,30 @@ class Graph:
         """Return the place of the node of that name."""
         if name not in self._nodes:
             raise UnknownName("node", name, self._nodes)
-        return Cursor(self, name)
+        return Cursor(self, (name,))
 
     def __contains__(self, name: object) -> bool:
         """Say whether there is a node of that name."""
         return name in self._nodes
 
-    def followed_by(self, first: Work | Node, *others: Work | Node) -> Graph:
+    def followed_by(self, first: Work | Node | Graph, *others: Work | Node | Graph) -> Graph:
         """Return a new graph in which every end of this one feeds the chain of `first` and `others`.
 
         >>> Graph("ab", str.upper).followed_by(print).edges
         (('str', 'upper'), ('upper', 'print'))
         """
         longer = Graph()
-        longer._nodes = dict(self._nodes)  # another Graph's own parts
-        longer._edges = list(self._edges)
-        place = Cursor(longer, longer._placed(first))
-        for end in self.ends:
-            longer.connect(end, place.name)
-        place.extend(*others)
+        longer._take_in(self)  # another Graph's own part
+        Cursor(longer, longer.ends).extend(first, *others)
         return longer
+
+    def freeze(self) -> None:
+        """Refuse every further change; a run does so."""
+        self._is_frozen = True
 
     def connect(self, before: str, after: str) -> None:
         """Let the node named `before` feed the node named `after`; refuses cycles and unknown names."""
+        self._check_open()
         for name in (before, after):
             if name not in self._nodes:
                 raise UnknownName("node", name, self._nodes)
@@ -114,10 +125,25 @@ class Graph:
         if (before, after) not in self._edges:
             self._edges.append((before, after))
 
-    def _start(self, work: Work | Node) -> Cursor:
-        return Cursor(self, self._placed(work))
+    def _check_open(self) -> None:
+        if self._is_frozen:
+            msg = "a graph that has run cannot be changed; make a new one, or a longer one with followed_by"
+            raise GraphError(msg)
+
+    def _start(self, work: Work | Node | Graph) -> Cursor:
+        if isinstance(work, Graph):
+            names = self._take_in(work)
+            return Cursor(self, tuple(names[end] for end in work.ends))
+        return Cursor(self, (self._placed(work),))
+
+    def _take_in(self, other: Graph) -> dict[str, str]:
+        names = {name: self._placed(replace(other.node(name))) for name in other.names}
+        for before, after in other.edges:
+            self.connect(names[before], names[after])
+        return names
 
     def _placed(self, work: Work | Node) -> str:
+        self._check_open()
         wanted = node(work)
         for name, placed in self._nodes.items():
             if placed is wanted:
@@ -149,26 +175,39 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A place in a graph, from which `>>` goes on: to new work, or to another place of the same graph."""
+    """A place in a graph, from which `>>` goes on: to new work, to a whole graph, or to another place of its own.
+
+    `names` are those of the nodes that feed what comes next: one, or all the ends of a graph that was put in.
+    """
 
     graph: Graph
-    name: str
+    names: tuple[str, ...]
 
-    def __rshift__(self, work: Work | Node | Cursor) -> Cursor:
+    def __rshift__(self, work: Work | Node | Graph | Cursor) -> Cursor:
         """Feed `work` from here and return its place."""
+        if isinstance(work, Graph):
+            return self._feed_graph(work)
         if isinstance(work, Cursor):
             if work.graph is not self.graph:
-                msg = f"{work.name} belongs to another graph: only places of one graph can be joined"
+                msg = f"{' and '.join(work.names)} belongs to another graph: only places of one graph can be joined"
                 raise GraphError(msg)
-            name = work.name
-        else:
-            name = self.graph._placed(work)  # a cursor is the graph's own hand
-        self.graph.connect(self.name, name)
-        return Cursor(self.graph, name)
+            return self._feed(work.names, work.names)
+        place = self.graph._placed(work)  # a cursor is the graph's own hand
+        return self._feed((place,), (place,))
 
-    def extend(self, *chain: Work | Node) -> Cursor:
+    def extend(self, *chain: Work | Node | Graph) -> Cursor:
         """Feed a whole chain from here and return the place of its last node."""
         place = self
         for work in chain:
             place = place >> work
         return place
+
+    def _feed_graph(self, inner: Graph) -> Cursor:
+        names = self.graph._take_in(inner)  # noqa: SLF001
+        return self._feed([names[start] for start in inner.starts], tuple(names[end] for end in inner.ends))
+
+    def _feed(self, starts: Iterable[str], ends: tuple[str, ...]) -> Cursor:
+        for before in self.names:
+            for start in starts:
+                self.graph.connect(before, start)
+        return Cursor(self.graph, ends)

@@ -175,9 +175,8 @@ def _read_options(
         with tables.refusals((*path, "lookback")):
             given["lookback"] = parse_span(given.pop("lookback"))
     elif "lookback" in given:
-        tables.problem(
-            (*path, "lookback"), f'{given.pop("lookback")!r} has no unit; write a time such as "2d" or "36h"'
-        )
+        message = f'{given.pop("lookback")!r} is no length of time; write a text such as "2d" or "36h"'
+        tables.problem((*path, "lookback"), message)
     for key, check in (("timezone", parse_zone), ("schedule", check_schedule)):
         if isinstance(given.get(key), str):
             with tables.refusals((*path, key)):
@@ -219,7 +218,7 @@ def _read_dashboard(tables: Tables, name: str, metrics: Collection[str]) -> Dash
         if isinstance(panel.get("metric"), str):
             tables.check_name("metric in the plan called", panel["metric"], metrics, (*place, "metric"))
     read = tables.read(_DashboardTable, table, path)
-    return read and Dashboard(name, read.title or name.capitalize(), tuple(read.panels))
+    return Dashboard(name, read.title or name.capitalize(), tuple(read.panels)) if read else None
 
 
 def _panels(table: Mapping[str, Any]) -> list[tuple[int, dict[str, Any]]]:

@@ -129,7 +129,7 @@ def source(
     combine: Combine | str = ...,
     snapshot: bool = ...,
 ) -> Callable[[Callable[..., object] | Graph], SourceDeclaration]: ...
-def source(  # noqa: PLR0913  # each is a line of the declaration, by name only
+def source(
     work: Callable[..., object] | Graph | None = None,
     /,
     *,

@@ -1,0 +1,84 @@
+"""Metrics: their names, and how their values roll up by kind."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tallyline.errors import Refused
+from tallyline.plan import Kind, Metric
+
+VALUES = st.lists(st.floats(-1e9, 1e9), min_size=1)
+
+
+def exact_sum(values: list[float]) -> float:
+    return float(sum(map(Fraction, values)))
+
+
+@given(VALUES)
+def test_counts_are_summed_over_time_and_over_series(values: list[float]) -> None:
+    assert Kind.COUNT.over_time(values) == Kind.COUNT.over_series(values) == exact_sum(values)
+
+
+@given(VALUES)
+def test_a_level_is_the_last_over_time(values: list[float]) -> None:
+    assert Kind.LEVEL.over_time(values) == values[-1]
+
+
+@given(VALUES)
+def test_levels_of_several_series_are_summed(values: list[float]) -> None:
+    assert Kind.LEVEL.over_series(values) == exact_sum(values)
+
+
+@given(VALUES)
+def test_a_minimum_is_the_smallest_over_time_and_over_series(values: list[float]) -> None:
+    least = Kind.MINIMUM.over_time(values)
+    assert least in values
+    assert all(least <= value for value in values)
+    assert Kind.MINIMUM.over_series(values) == least
+
+
+@given(VALUES)
+def test_a_maximum_is_the_greatest_over_time_and_over_series(values: list[float]) -> None:
+    most = Kind.MAXIMUM.over_time(values)
+    assert most in values
+    assert all(most >= value for value in values)
+    assert Kind.MAXIMUM.over_series(values) == most
+
+
+def test_a_sum_does_not_depend_on_the_order() -> None:
+    assert Kind.COUNT.over_time([1e16, 1.0, -1e16]) == Kind.COUNT.over_time([1e16, -1e16, 1.0]) == 1.0
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_one_value_rolls_up_to_itself(kind: Kind) -> None:
+    assert kind.over_time([4.0]) == kind.over_series([4.0]) == 4.0
+
+
+@pytest.mark.parametrize("name", ["users", "users.new", "u2", "users.new_2026", "a.b.c", "users.2026", "x" * 120])
+def test_names_that_can_be_typed_and_told_apart(name: str) -> None:
+    assert Metric(name).name == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", "Users", "users new", "users.", ".users", "users..new", "2users", "users-new", "größe", "users\n"]
+)
+def test_other_names_are_refused(name: str) -> None:
+    with pytest.raises(Refused) as refused:
+        Metric(name)
+    assert str(refused.value) == (
+        f'"{name}" is not a metric\'s name; use lower case words joined by dots, such as users.new'
+    )
+
+
+def test_a_name_of_more_than_120_characters_is_refused() -> None:
+    with pytest.raises(Refused, match=r"has 121 characters; a metric's name has at most 120$"):
+        Metric("x" * 121)
+
+
+def test_a_metric_is_labelled_by_its_title_or_else_by_its_name() -> None:
+    assert Metric("users.new", title="New users").label == "New users"
+    assert Metric("users.new").label == "users.new"
