@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallyline.errors import Refused
@@ -18,21 +18,25 @@ def exact_sum(values: list[float]) -> float:
     return float(sum(map(Fraction, values)))
 
 
+@settings(deadline=None)
 @given(VALUES)
 def test_counts_are_summed_over_time_and_over_series(values: list[float]) -> None:
     assert Kind.COUNT.over_time(values) == Kind.COUNT.over_series(values) == exact_sum(values)
 
 
+@settings(deadline=None)
 @given(VALUES)
 def test_a_level_is_the_last_over_time(values: list[float]) -> None:
     assert Kind.LEVEL.over_time(values) == values[-1]
 
 
+@settings(deadline=None)
 @given(VALUES)
 def test_levels_of_several_series_are_summed(values: list[float]) -> None:
     assert Kind.LEVEL.over_series(values) == exact_sum(values)
 
 
+@settings(deadline=None)
 @given(VALUES)
 def test_a_minimum_is_the_smallest_over_time_and_over_series(values: list[float]) -> None:
     least = Kind.MINIMUM.over_time(values)
@@ -41,6 +45,7 @@ def test_a_minimum_is_the_smallest_over_time_and_over_series(values: list[float]
     assert Kind.MINIMUM.over_series(values) == least
 
 
+@settings(deadline=None)
 @given(VALUES)
 def test_a_maximum_is_the_greatest_over_time_and_over_series(values: list[float]) -> None:
     most = Kind.MAXIMUM.over_time(values)

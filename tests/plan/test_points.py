@@ -418,6 +418,7 @@ def test_another_metric_series_or_bucket_is_another_point(other: Point) -> None:
 KEYS = st.tuples(st.sampled_from("abc"), st.integers(0, 3))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(KEYS, st.integers(-100, 100))))
 def test_points_are_summed_as_by_hand_in_the_order_they_came(rows: list[tuple[tuple[str, int], int]]) -> None:
     points = Points(Combine.SUM)

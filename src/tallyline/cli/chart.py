@@ -1,7 +1,8 @@
-"""Columns in the terminal: gaps stay empty, buckets that are not complete are hatched."""
+"""Columns in the terminal: gaps stay empty, zero is a line, buckets that are not complete are hatched."""
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,9 @@ __all__ = ["chart", "short"]
 
 HEIGHT = 10
 WIDEST_COLUMN = 6
-_EIGHTHS = " ▁▂▃▄▅▆▇█"
+_STANDING = " ▁▂▃▄▅▆▇█"
+_HANGING = " ▔▔▀▀▀███"
+_ZERO = "_"
 _HATCHED = "░"
 _DATES = {Grain.HOUR: "%d %b %Y %H:%M", Grain.MONTH: "%b %Y", Grain.QUARTER: "%b %Y", Grain.YEAR: "%Y"}
 _LETTERS = ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k"))
@@ -35,46 +38,59 @@ def chart(values: Sequence[Value], metric: Metric, by: Grain, zone: ZoneInfo, *,
         parts[value.part].append(value)
     is_split = set(parts) != {None}
     greatest = sorted(parts.items(), key=lambda item: -sum(value.value for value in item[1]))
-    drawn = [_part(part or "(none)" if is_split else None, of_part, by, zone, width) for part, of_part in greatest]
+    times = list(Window(values[0].time, by.after(values[-1].time, zone)).buckets(by, zone))
+    names = {part: part or "(none)" if is_split else None for part in parts}
+    drawn = [_part(names[part], of_part, times, by, zone, width) for part, of_part in greatest]
     return "\n\n".join([title, *drawn])
 
 
 def short(value: float) -> str:
     """Write a number in few characters.
 
-    >>> [short(value) for value in (0, 3.14159, 1234, 56789, 1200000)]
-    ['0', '3.14', '1,234', '56.8k', '1.2M']
+    >>> [short(value) for value in (0, 0.00314159, 3.14159, 1234, 56789, 1200000)]
+    ['0', '0.00314', '3.14', '1,234', '56.8k', '1.2M']
     """
     for least, size, letter in _LETTERS:
         if abs(value) >= least:
-            return f"{value / size:.3g}{letter}"
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}"
+            return f"{float(f'{value / size:.3g}'):,g}{letter}"
+    if float(value).is_integer():
+        return f"{value:,.0f}"
+    return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.3g}"
 
 
-def _part(part: str | None, values: Sequence[Value], by: Grain, zone: ZoneInfo, width: int) -> str:
+def _part(
+    part: str | None, values: Sequence[Value], times: Sequence[datetime], by: Grain, zone: ZoneInfo, width: int
+) -> str:
     known = {value.time: value for value in values}
-    times = list(Window(values[0].time, by.after(values[-1].time, zone)).buckets(by, zone))
     low, high = min(0.0, *(value.value for value in values)), max(0.0, *(value.value for value in values))
-    margin = max(len(short(low)), len(short(high)))
+    eighth = (high - low) / (HEIGHT * 8) or 1.0
+    above, below = (math.ceil(round(height / eighth) / 8) for height in (high, -low))
+    above = max(above, 1)
+    edges = {0: "0", -below: short(low), above - 1: short(high)}
+    margin = max(map(len, edges.values()))
     room = max(width - margin - 2, 1)
     shown = times[-room:]
     column = min(WIDEST_COLUMN, room // len(shown))
-    cells = [_cells(known.get(time), low, high, column) for time in shown]
     lines = [part] if part is not None else []
-    for row in reversed(range(HEIGHT)):
-        edge = {HEIGHT - 1: short(high), 0: short(low)}.get(row, "")
-        lines.append(f"{edge:>{margin}} ┤{''.join(cell[row] for cell in cells)}".rstrip())
+    for row in reversed(range(-below, above)):
+        cells = (_cell(known.get(time), row, eighth, column) for time in shown)
+        lines.append(f"{edges.get(row, ''):>{margin}} ┤{''.join(cells)}".rstrip())
     lines.append(" " * (margin + 2) + _dates(shown, by, zone, column * len(shown)))
     return "\n".join([*lines, *_notes(values, len(times), len(shown), by, zone)])
 
 
-def _cells(value: Value | None, low: float, high: float, column: int) -> list[str]:
+def _cell(value: Value | None, row: int, eighth: float, column: int) -> str:
     if value is None:
-        return [" " * column] * HEIGHT
-    eighths = round((value.value - low) / (high - low) * HEIGHT * 8) if high > low else 0
-    levels = (min(max(eighths - row * 8, 0), 8) for row in range(HEIGHT))
-    bar = max(column - 1, 1)
-    return [((_EIGHTHS[level] if value.complete or not level else _HATCHED) * bar).ljust(column) for level in levels]
+        return " " * column
+    height = round(value.value / eighth)
+    in_row = height - row * 8 if row >= 0 else -height + (row + 1) * 8
+    level = min(max(in_row, 0), 8)
+    block = (_STANDING if row >= 0 else _HANGING)[level]
+    if row == 0 and height == 0:
+        block = _ZERO
+    elif level and not value.complete:
+        block = _HATCHED
+    return (block * max(column - 1, 1)).ljust(column)
 
 
 def _dates(times: Sequence[datetime], by: Grain, zone: ZoneInfo, width: int) -> str:

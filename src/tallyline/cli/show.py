@@ -16,7 +16,7 @@ from tallyline.cli.options import example, project_option
 from tallyline.errors import UnknownName
 from tallyline.project import load_project
 from tallyline.warehouse import open_warehouse
-from tallyline.window import Grain, parse_last, parse_moment, utc_now
+from tallyline.window import Grain, Window, parse_last, parse_moment, utc_now
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -97,7 +97,10 @@ def _ends(
     if last:
         window = parse_last(last, utc_now(), zone)
         return window.since, window.until
-    return parse_moment(since, zone) if since else None, parse_moment(until, zone) if until else None
+    begin, end = (parse_moment(text, zone) if text else None for text in (since, until))
+    if begin and end:
+        Window(begin, end)  # refuses an end before the beginning
+    return begin, end
 
 
 def _pairs(where: tuple[str, ...]) -> dict[str, str]:

@@ -39,6 +39,7 @@ from tallyline.graph.nodes import (
     tee,
     unbatch,
 )
+from tallyline.graph.observers import json_lines, plain, prometheus, together
 from tallyline.graph.report import NodeReport, Report, Skipped, State
 from tallyline.graph.run import run
 from tallyline.graph.services import Service, Services, service, wanted_services
@@ -61,11 +62,14 @@ __all__ = [
     "draw",
     "group_reduce",
     "join",
+    "json_lines",
     "keep",
     "limit",
     "node",
     "over",
+    "plain",
     "pretty",
+    "prometheus",
     "rate_limit",
     "read_csv",
     "read_json_lines",
@@ -77,6 +81,7 @@ __all__ = [
     "set_fields",
     "sort",
     "tee",
+    "together",
     "unbatch",
     "wanted_services",
     "write_csv",

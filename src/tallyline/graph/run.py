@@ -16,7 +16,7 @@ import functools
 import signal
 import threading
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from tallyline.errors import GraphError, NodeFailed, Refused
@@ -62,9 +62,9 @@ def run(
     tallyline.errors.NodeFailed: <lambda> failed at row 1: ZeroDivisionError: integer division or modulo by zero
     """
     graph.freeze()
-    with Services(services or {}) as opened, _sigterm_as_exit():
+    with _sigterm_as_exit():
         traffic = Traffic(most_rows=most_rows, most_rows_overall=most_rows_overall)
-        return _Execution(graph, opened, observe, traffic).run()
+        return _Execution(graph, Services(services or {}), observe, traffic).run()
 
 
 class _Execution:
@@ -83,12 +83,13 @@ class _Execution:
         self._report.state = State.RUNNING
         self._look()
         try:
-            with ExitStack() as entered:
+            with self._services, ExitStack() as entered:
                 steps = {name: self._step(name, entered) for name in self._graph.names}
                 entered.callback(self._loop.close)
                 self._run_heads(steps)
         except BaseException as error:
-            self._end(State.FAILED if isinstance(error, Exception) else State.STOPPED, str(error))
+            state = State.FAILED if isinstance(error, Exception) else State.STOPPED
+            self._end(state, str(error) or type(error).__name__)
             if isinstance(error, NodeFailed):
                 error.report = self._report
             raise
@@ -102,7 +103,7 @@ class _Execution:
             return Step(node, counts, lambda: work, self._traffic)
         try:
             services = self._services.bound(work, node.services, takes_row=takes_row)
-            if hasattr(work, "__enter__") and hasattr(work, "__exit__"):
+            if isinstance(work, AbstractContextManager):  # an instance, not a class of them
                 work = entered.enter_context(work)
         except Refused:
             raise
