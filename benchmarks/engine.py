@@ -300,6 +300,7 @@ class Contestant:
 
 
 LOOP = "plain loop"
+CASES = ("chain", "fork", "sink", "sources", "memory")
 
 
 def contestants(rows: int, *, full: bool) -> list[Contestant]:
@@ -315,7 +316,7 @@ def contestants(rows: int, *, full: bool) -> list[Contestant]:
 
 def chain(rows: int) -> Iterator[Contestant]:
     """Producer, three transforms, sink."""
-    case, engine = "chain of five", "Tallyline"
+    case, engine = "chain", "Tallyline"
     of_loop = Goal(1.5, "cpu", LOOP, "times the loop's CPU")
     of_engine = Goal(50, "cpu", engine, "times Tallyline's CPU", is_floor=True)
     yield Contestant(case, LOOP, "loop_chain", rows)
@@ -325,7 +326,7 @@ def chain(rows: int) -> Iterator[Contestant]:
 
 def fork_and_merge(rows: int) -> Iterator[Contestant]:
     """Producer, two branches of one transform each, one sink."""
-    case = "fork and merge"
+    case = "fork"
     of_loop = Goal(2, "cpu", LOOP, "times the loop's CPU")
     yield Contestant(case, LOOP, "loop_fork_copying", rows, 2)
     yield Contestant(case, "the loop without copies", "loop_fork_sharing", rows, 2)
@@ -334,7 +335,7 @@ def fork_and_merge(rows: int) -> Iterator[Contestant]:
 
 def waiting_sink(rows: int) -> Iterator[Contestant]:
     """The chain with a sink that waits longer than all others work."""
-    case, alone = "waiting sink", "the waiting alone"
+    case, alone = "sink", "the waiting alone"
     of_time = Goal(1.2, "wall", alone, "times the waiting's time")
     of_loop = Goal(1.6, "cpu", LOOP, "times the loop's CPU")
     yield Contestant(case, LOOP, "loop_chain_waiting", rows)
@@ -344,7 +345,7 @@ def waiting_sink(rows: int) -> Iterator[Contestant]:
 
 def slow_sources(rows: int) -> Iterator[Contestant]:
     """Two sources that wait for each page, into one sink."""
-    case, one = "slow sources", "Tallyline, one source alone"
+    case, one = "sources", "Tallyline, one source alone"
     of_one = Goal(1.2, "wall", one, "times the time of one")
     yield Contestant(case, "loop, one after the other", "loop_two_sources", rows, 2)
     yield Contestant(case, one, "tallyline_one_source", rows)
@@ -441,6 +442,12 @@ class Bonobo:
             ready.touch()
         return [str(program), "-I"]
 
+    def told(self) -> str:
+        """Return in one line how it runs, or why it does not."""
+        if self.missing:
+            return f"skipped: {self.missing}"
+        return f"on Python {self.python}" if self.python else "not asked for"
+
     def _make(self, home: Path, program: Path) -> None:
         uv = os.environ.get("UV") or shutil.which("uv")
         if uv:
@@ -482,7 +489,19 @@ def last_line(text: str) -> str:
 # Telling
 
 
-HEAD = ("case", "contestant", "rows", "CPU s", "rows per CPU s", "wall s", "peak MiB", "of loop", "result", "goal", "")
+HEAD = (
+    "case",
+    "contestant",
+    "rows",
+    "CPU s",
+    "rows per CPU s",
+    "wall s",
+    "peak MiB",
+    "of loop",
+    "result",
+    "goal",
+    "verdict",
+)
 TO_THE_RIGHT = range(HEAD.index("rows"), HEAD.index("result"))
 
 
@@ -586,7 +605,7 @@ def told_about(options: argparse.Namespace, bonobo: Bonobo) -> dict[str, str | i
         "load": f"{os.getloadavg()[0]:.1f}",
         "repetitions": options.repeat,
         "engine": str(Path(tallyline().__file__ or "").parent),
-        "bonobo": f"skipped: {bonobo.missing}" if bonobo.missing else f"on Python {bonobo.python}",
+        "bonobo": bonobo.told(),
     }
 
 
@@ -608,13 +627,22 @@ def as_plain_data(result: Result) -> dict[str, object]:
     }
 
 
+def positive(text: str) -> int:
+    """Return the number, which is to be 1 at least."""
+    if int(text) < 1:
+        raise ValueError(text)
+    return int(text)
+
+
 def parsed() -> argparse.Namespace:
     """Return what the command line asks for."""
     parser = argparse.ArgumentParser(description="Measure the engine beside a plain loop and beside Bonobo 0.6.4.")
-    parser.add_argument("--rows", type=int, default=10**6, help="rows of the chain; half for the fork (%(default)s)")
-    parser.add_argument("--repeat", type=int, default=5, help="how often each measurement is made (%(default)s)")
+    parser.add_argument(
+        "--rows", type=positive, default=10**6, help="rows of the chain; half for the fork (%(default)s)"
+    )
+    parser.add_argument("--repeat", type=positive, default=5, help="how often each measurement is made (%(default)s)")
     parser.add_argument("--full", action="store_true", help="measure the memory for ten million rows, too")
-    parser.add_argument("--only", metavar="CASE", default="", help="measure only cases that begin so")
+    parser.add_argument("--only", metavar="CASE", choices=CASES, help=f"measure one case: {', '.join(CASES)}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     parser.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -628,7 +656,7 @@ def main() -> None:
         print(json.dumps(asdict(measure(does, int(rows), int(arrivals)))))
         return
     bonobo = Bonobo()
-    competing = [one for one in contestants(options.rows, full=options.full) if one.case.startswith(options.only)]
+    competing = [one for one in contestants(options.rows, full=options.full) if options.only in {None, one.case}]
     results = compared(measure_in_turn(competing, options.repeat, bonobo))
     about = told_about(options, bonobo)
     print("; ".join(f"{name} {value}" for name, value in about.items()), table(results), sep="\n\n")

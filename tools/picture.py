@@ -19,8 +19,9 @@ def main() -> None:
     """Make the demo, serve it, and take its picture in light and dark."""
     with TemporaryDirectory() as folder:
         company = Path(folder, "pagesnap")
-        subprocess.run([sys.executable, "-m", "tallyline", "demo", company, "--no-up"], check=True)
-        up = [sys.executable, "-m", "tallyline", "up", "--project", company, "--port", "0"]
+        tallyline = [sys.executable, "-m", "tallyline"]
+        subprocess.run([*tallyline, "demo", str(company), "--no-up"], check=True)
+        up = [*tallyline, "up", "--project", str(company), "--port", "0"]
         with subprocess.Popen(up, stdout=subprocess.PIPE, text=True) as server:
             assert server.stdout is not None  # noqa: S101  # a pipe was asked for
             url = next(word for word in server.stdout.readline().split() if word.startswith("http"))

@@ -11,10 +11,11 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from difflib import get_close_matches
 from enum import StrEnum
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from tallyline.errors import Refused, UnknownName
+from tallyline.errors import Refused
 
 __all__ = [
     "Clock",
@@ -159,9 +160,10 @@ def parse_zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        unknown = str(UnknownName("time zone", name, available_timezones()))
-        msg = unknown.split(" There are:", maxsplit=1)[0].split("; there are:", maxsplit=1)[0]
-        msg = f"{msg} Time zones are IANA names such as Europe/Paris or UTC"
+        near = get_close_matches(name, available_timezones(), n=1)
+        there_are = "ime zones are IANA names such as Europe/Paris or UTC"
+        guess = f'did you mean "{near[0]}"? T{there_are}' if near else f"t{there_are}"
+        msg = f'there is no time zone "{name}"; {guess}'
         raise Refused(msg) from None
 
 

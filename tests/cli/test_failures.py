@@ -194,6 +194,14 @@ def test_a_column_that_is_no_metric(
     failed_to_read(project, warehouse_url, 1, 'there is no metric in the plan called "ordres"; did you mean "orders"?')
 
 
+def test_a_number_that_is_text_is_not_lost_in_silence(
+    project: Path, warehouse_url: str, sqlite_shop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOP_URL", sqlite_shop)
+    make_project(project, PROJECT.replace("count(*)", "'7.50'"))
+    failed_to_read(project, warehouse_url, 1, "orders='7.50' stands among the dims, but orders is a metric")
+
+
 def test_a_row_outside_of_the_window(
     project: Path, warehouse_url: str, sqlite_shop: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

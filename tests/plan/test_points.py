@@ -286,6 +286,16 @@ def test_what_is_no_number_is_refused(value: object) -> None:
     )
 
 
+def test_a_metric_among_the_dims_is_refused() -> None:
+    assert refusal(normalizer(), ({"time": TEN, "users.new": "three"}, {})) == (
+        "users.new='three' stands among the dims, but users.new is a metric: give it as a number"
+    )
+
+
+def test_a_metric_among_the_dims_that_was_not_measured_is_left_out() -> None:
+    assert series(**{"users.new": None}) == "{}"
+
+
 @pytest.mark.parametrize(
     "row",
     [

@@ -14,6 +14,7 @@ import pytest
 from tallyline import __version__
 from tallyline.errors import RunFailed
 from tallyline.warehouse import Changes, open_warehouse
+from tallyline.window import Window
 from tests.warehouse.publishing import PLAN, UTC_ZONE, at, facts, publish, reading, rows_of, window
 
 if TYPE_CHECKING:
@@ -104,6 +105,13 @@ def test_covered_is_what_finished_runs_have_read(warehouse: Warehouse) -> None:
     warehouse.begin("shop", window("2026-07-16", "2026-07-17"))
     publish(warehouse, reading([], window("2026-07-20", "2026-07-21"), source="app"))
     assert sorted(warehouse.covered("shop"), key=lambda part: part.since) == [DAY, later]
+
+
+def test_a_window_that_was_still_running_is_covered_up_to_when_it_was_read(warehouse_url: str) -> None:
+    with open_warehouse(warehouse_url, UTC_ZONE, write=True, clock=lambda: NOW) as warehouse:
+        publish(warehouse, TOLD)
+        publish(warehouse, reading([], window("2026-07-20", "2026-07-21")))
+        assert warehouse.covered("shop") == [Window(DAY.since, NOW)]
 
 
 def test_a_run_whose_process_died_is_lost_at_the_next_run_of_its_source(warehouse_url: str) -> None:

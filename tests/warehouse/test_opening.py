@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import create_engine, inspect
 
 from tallyline.errors import Refused, RunFailed
-from tallyline.warehouse import open_warehouse, schema
+from tallyline.warehouse import migrations, open_warehouse, schema
 from tallyline.window import Grain
 from tests.warehouse.publishing import PARIS, PLAN, UTC_ZONE, facts, publish, reading, rows_of, window
 
@@ -106,6 +106,25 @@ def test_a_newer_warehouse_is_refused(warehouse_url: str) -> None:
         newer = r"made by a newer release of Tallyline \(step 99, this one knows \d\); upgrade: pip install --upgrade"
         with pytest.raises(Refused, match=newer), open_warehouse(warehouse_url, UTC_ZONE, write=write):
             pass
+
+
+def test_a_step_that_fails_leaves_no_trace_and_one_that_does_not_keeps_what_was_there(
+    warehouse_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_warehouse(warehouse_url, UTC_ZONE, write=True) as warehouse:
+        publish(warehouse, TOLD)
+    steps = migrations.MIGRATIONS
+    half = migrations.Migration("half a step", ("CREATE TABLE half (n INTEGER)", "CREATE NONSENSE"))
+    monkeypatch.setattr(migrations, "MIGRATIONS", (*steps, half))
+    with pytest.raises(RunFailed, match="the warehouse refused: "), open_warehouse(warehouse_url, UTC_ZONE, write=True):
+        pass
+    assert "half" not in tables_of(warehouse_url)
+    whole = migrations.Migration("a whole step", ("CREATE TABLE whole (n INTEGER)",))
+    monkeypatch.setattr(migrations, "MIGRATIONS", (*steps, whole))
+    with open_warehouse(warehouse_url, UTC_ZONE, write=True) as warehouse:
+        assert [value.value for value in warehouse.query("users.new")] == [3]
+    assert "whole" in tables_of(warehouse_url)
+    assert rows_of(warehouse_url, "SELECT max(number) FROM migration") == [(len(steps) + 1,)]
 
 
 def test_another_time_zone_is_refused(warehouse_url: str) -> None:

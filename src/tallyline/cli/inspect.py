@@ -25,5 +25,8 @@ def command(sources: tuple[str, ...], *, style: str, folder: Path) -> None:
     """Draw the graphs of SOURCEs, or of all: what is read, what it passes through, where it ends."""
     project = load_project(folder)
     chosen = [project.source(name) for name in sources] or list(project.sources.values())
+    if style == "svg" and len(chosen) > 1:
+        msg = f"an SVG shows one source; say which: {', '.join(sorted(source.name for source in chosen))}"
+        raise click.UsageError(msg)
     drawings = [draw(outline(source), style, title=source.name) for source in chosen]
     click.echo("[\n" + ",\n".join(drawings) + "\n]" if style == "json" else "\n\n".join(drawings))

@@ -6,9 +6,11 @@ run has ended well: a run that fails leaves what was there before.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from functools import partial
 from importlib import import_module
@@ -68,29 +70,49 @@ class _Writer:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.part = path
+        self.part = self._place = path
         self.file: Any = None
 
     def __enter__(self) -> Self:
-        self.part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        self._place = self.path.resolve()  # a link stays one
+        is_other = self._place.exists() and not self._place.is_file()  # a pipe, a terminal
+        self.part = self._place if is_other else self._place.with_name(f".{self.path.name}.{os.getpid()}.part")
         self.file = self._open(self.part)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self.part == self._place:
+            self._close()
+            return
         try:
             self._close()
             if kind is None:
-                self.part.replace(self.path)
+                self._put_in_place()
         finally:
             self.part.unlink(missing_ok=True)
+
+    def _put_in_place(self) -> None:
+        with contextlib.suppress(FileNotFoundError):  # who may read what was there may read what comes
+            shutil.copymode(self._place, self.part)
+        self.part.replace(self._place)
 
     def _open(self, part: Path) -> IO[Any]:
         return part.open("w", encoding="utf-8", newline="")
 
     def _close(self) -> None:
         self.file.close()
+
+
+class _Lines:
+    """Ends lines with a line feed alone; were `csv` to do so, it would write a carriage return without quotes."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+
+    def write(self, line: str) -> int:
+        return self._file.write(line.removesuffix("\r\n") + "\n")
 
 
 class _CsvWriter(_Writer):
@@ -105,9 +127,8 @@ class _CsvWriter(_Writer):
 
     def __call__(self, row: Record) -> Record:
         if self._writer is None:
-            self._writer = csv.DictWriter(
-                self.file, **{"fieldnames": list(row), "lineterminator": "\n", **self._options}
-            )
+            lines = self.file if "lineterminator" in self._options else _Lines(self.file)
+            self._writer = csv.DictWriter(lines, **{"fieldnames": list(row), **self._options})
             self._writer.writeheader()
         self._writer.writerow(row)
         return row
@@ -124,35 +145,44 @@ class _ParquetWriter(_Writer):
         super().__init__(path)
         self._rows_at_once = rows_at_once
         self._rows: list[Record] = []
+        self._columns: dict[str, None] = {}
         self._writer: Any = None
 
     def __call__(self, row: Record) -> Record:
+        if self._writer is None:
+            self._columns |= dict.fromkeys(row)
+        elif not row.keys() <= self._columns.keys():
+            msg = f"the file has no column {min(row.keys() - self._columns.keys())}: the rows before had none"
+            raise ValueError(msg)
         self._rows.append(row)
         if len(self._rows) >= self._rows_at_once:
             self._flush()
         return row
 
     def _open(self, part: Path) -> IO[Any]:
-        self._rows, self._writer = [], None
+        self._rows, self._columns, self._writer = [], {}, None
         return part.open("wb")
 
     def _flush(self) -> None:
         arrow, parquet = _pyarrow()
-        table = arrow.Table.from_pylist(self._rows, schema=self._writer and self._writer.schema)
+        rows, self._rows = [{**dict.fromkeys(self._columns), **row} for row in self._rows], []
+        table = arrow.Table.from_pylist(rows, schema=self._writer and self._writer.schema)
         if self._writer is None:
             self._writer = parquet.ParquetWriter(self.file, table.schema)
         self._writer.write_table(table)
-        self._rows = []
 
     def _close(self) -> None:
         with self.file:
-            if self._rows or self._writer is None:
-                self._flush()
-            self._writer.close()
+            try:
+                if self._rows or self._writer is None:
+                    self._flush()
+            finally:
+                if self._writer is not None:
+                    self._writer.close()
 
 
 def _csv_rows(path: Path, options: Mapping[str, Any]) -> Iterator[Record]:
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, **options)
         for row in reader:
             if None in row or None in row.values():

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Protocol, cast
 
 from tallyline.graph.report import State
-from tallyline.graph.step import LEFT_OUT, NO_ROW, is_asynchronous, pause_before_retry
+from tallyline.graph.step import LEFT_OUT, NO_ROW, gathered, is_asynchronous, pause_before_retry
 from tallyline.graph.traffic import Stopped, Unwanted
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from tallyline.graph.traffic import Inbox, Traffic
 
 __all__ = ["EventLoop", "run_concurrent", "run_inbox", "run_start", "run_whole"]
+
+_Outcome = tuple[object, BaseException | None]
 
 ASYNC_CONCURRENCY = 16
 LOOK_FOR_OVERDUE = 0.05
@@ -69,6 +71,9 @@ def run_concurrent(step: Step, inbox: Inbox, loop: EventLoop) -> None:
         with contextlib.suppress(Unwanted):
             _Concurrent(step, inbox, crew).run()
         inbox.close()
+    except BaseException as error:
+        step.traffic.stop(error)  # so that the crew begins nothing more, and pauses no longer
+        raise
     finally:
         crew.close()
 
@@ -81,6 +86,7 @@ class EventLoop:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
+        self._kept: list[AsyncIterator[object]] = []
 
     def submit(self, work: Coroutine[object, object, object]) -> Future[object]:
         """Let the loop work, and return at once."""
@@ -93,19 +99,26 @@ class EventLoop:
 
     def result(self, work: Coroutine[object, object, object]) -> object:
         """Let the loop work, and wait for it; raises Stopped, and cancels the work, where the run stops."""
-        future = self.submit(work)
+        future = self.submit(_outcome(work))
         future.add_done_callback(lambda _: self._traffic.poke())
         self._traffic.wait_until(future.done)
         if not future.done():
             future.cancel()
             raise Stopped
-        return future.result()
+        answer, error = cast("_Outcome", future.result())
+        if error is not None:
+            raise error
+        return answer
+
+    def keep(self, rows: AsyncIterator[object]) -> None:
+        """Hold an asynchronous generator until the loop ends, which closes it."""
+        self._kept.append(rows)
 
     def close(self) -> None:
         """Cancel what is still at work, and end the loop."""
         if self._loop is None or self._thread is None:
             return
-        asyncio.run_coroutine_threadsafe(_cancel_others(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(_finish(self._loop), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -115,6 +128,7 @@ class EventLoop:
 class _Job:
     row: object
     began: float | None = None
+    worker: threading.Thread | None = None
     took: float = 0.0
     answer: object = LEFT_OUT
     error: BaseException | None = None
@@ -126,7 +140,7 @@ class _Job:
 
 class _Crew(Protocol):
     def submit(self, job: _Job) -> None: ...
-    def abandon(self) -> None: ...
+    def abandon(self, job: _Job) -> None: ...
     def close(self) -> None: ...
 
 
@@ -186,8 +200,8 @@ class _Concurrent:
         while self._jobs:
             job = self._jobs.popleft()
             if not job.is_done and job.is_overdue(self._step.node.timeout):
-                job = _Job(job.row, error=TimeoutError(f"it took longer than {self._step.node.timeout:g} s"))
-                self._crew.abandon()
+                self._crew.abandon(job)
+                job = _Job(job.row, error=_overdue(self._step))
                 job.is_done = True
             if job.is_done:
                 yield job
@@ -206,23 +220,24 @@ class _Workers:
         self._inbox = inbox
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
-        self._left_behind = 0
+        self._left_behind: set[threading.Thread | None] = set()
         for _ in range(step.node.concurrency or 1):
             self._hire()
 
     def submit(self, job: _Job) -> None:
         self._jobs.put(job)
 
-    def abandon(self) -> None:
-        self._left_behind += 1
+    def abandon(self, job: _Job) -> None:
+        self._left_behind.add(job.worker)
         self._hire()
 
     def close(self) -> None:
         for _ in self._threads:
             self._jobs.put(None)
-        if not self._left_behind:
-            for thread in self._threads:
-                thread.join()
+        timeout, began = self._step.node.timeout, time.monotonic()
+        for thread in self._threads:
+            if thread not in self._left_behind:
+                thread.join(None if timeout is None else max(began + timeout - time.monotonic(), 0))
 
     def _hire(self) -> None:
         thread = threading.Thread(target=self._work, name=f"{self._step.counts.name} worker", daemon=True)
@@ -233,9 +248,9 @@ class _Workers:
         while (job := self._jobs.get()) is not None:
             if self._step.traffic.stopping:
                 return
-            job.began = time.monotonic()
+            job.worker, job.began = threading.current_thread(), time.monotonic()
             try:
-                job.answer = self._step.call(job.row)
+                job.answer = gathered(self._step.call(job.row), self._step.traffic)
             except Stopped:
                 return
             except BaseException as error:  # noqa: BLE001  # it is raised where the job is waited for
@@ -259,7 +274,7 @@ class _Tasks:
         self._futures.add(future)
         future.add_done_callback(self._futures.discard)
 
-    def abandon(self) -> None:
+    def abandon(self, job: _Job) -> None:
         """Nothing is left behind: a task that is overdue was cancelled."""
 
     def close(self) -> None:
@@ -269,8 +284,10 @@ class _Tasks:
     async def _work(self, job: _Job) -> None:
         began = time.monotonic()
         try:
-            job.answer = await self._tried(job.row)
-        except Exception as error:  # noqa: BLE001
+            job.answer = await self._in_time(self._tried(job.row))
+        except asyncio.CancelledError:  # by its own doing, or because nobody waits for it any more
+            job.error = RuntimeError("it was cancelled")
+        except BaseException as error:  # noqa: BLE001  # it is raised where the job is waited for
             job.error = error
         job.took = time.monotonic() - began
         job.is_done = True
@@ -280,21 +297,23 @@ class _Tasks:
         node = self._step.node
         for attempt in range(node.retry):
             try:
-                return await self._answer(row)
+                return await _awaited(self._step.call(row))
             except Exception:  # noqa: BLE001  # the last try's error counts
                 await asyncio.sleep(pause_before_retry(attempt))
-        return await self._answer(row)
+        return await _awaited(self._step.call(row))
 
-    async def _answer(self, row: object) -> object:
-        timeout = self._step.node.timeout
+    async def _in_time(self, work: Coroutine[object, object, object]) -> object:
         try:
-            async with asyncio.timeout(timeout) as limit:
-                return await _awaited(self._step.call(row))
+            async with asyncio.timeout(self._step.node.timeout) as limit:
+                return await work
         except TimeoutError:
             if not limit.expired():
                 raise
-            msg = f"it took longer than {timeout:g} s"
-            raise TimeoutError(msg) from None
+            raise _overdue(self._step) from None
+
+
+def _overdue(step: Step) -> TimeoutError:
+    return TimeoutError(f"it took longer than {step.node.timeout:g} s")
 
 
 async def _awaited(answer: object) -> object:
@@ -303,11 +322,20 @@ async def _awaited(answer: object) -> object:
     return await cast("Awaitable[object]", answer)
 
 
-async def _cancel_others() -> None:
+async def _outcome(work: Coroutine[object, object, object]) -> _Outcome:
+    try:
+        return await work, None
+    except (KeyboardInterrupt, SystemExit) as error:  # they would end the event loop
+        return None, error
+
+
+async def _finish(loop: asyncio.AbstractEventLoop) -> None:
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    await loop.shutdown_asyncgens()
+    await loop.shutdown_default_executor()
 
 
 def _rows_of_start(step: Step, loop: EventLoop) -> Iterator[object]:
@@ -336,6 +364,7 @@ def _rows_of_async_start(answer: object, loop: EventLoop) -> Iterator[object]:
         yield from _iterator(loop.result(_awaited(answer)))
         return
     end = object()
+    loop.keep(answer)
 
     async def following() -> object:
         return await anext(answer, end)

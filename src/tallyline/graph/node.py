@@ -5,12 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Any
 
 from tallyline.errors import GraphError, UnknownName
 
 __all__ = ["Node", "OnError", "Work", "node", "over"]
 
 Work = Callable[..., object] | Iterable[object]
+
+_FOR_A_ROW = ("concurrency", "on_error", "max_errors", "retry", "timeout")
+_DEFAULTS: dict[str, object] = {
+    "name": None,
+    "services": None,
+    "concurrency": None,
+    "ordered": True,
+    "on_error": "fail",
+    "max_errors": None,
+    "retry": 0,
+    "timeout": None,
+}
 
 
 class OnError(StrEnum):
@@ -48,7 +61,7 @@ def node(
     retry: int = 0,
     timeout: float | None = None,
 ) -> Node:
-    """Return `work` as a node with a name and options of its own.
+    """Return `work` as a node with a name and options of its own; of a node, another one with these options changed.
 
     An iterable starts a chain and is iterated once a run. A callable takes the row and answers with one value (one
     row, falsy ones too), None (no row) or an iterator (that many rows); at the start of a chain it takes no row.
@@ -77,25 +90,24 @@ def node(
     Traceback (most recent call last):
     tallyline.errors.GraphError: 3 cannot be a node: a node is an iterable or a callable
     """
+    options = {
+        "name": name,
+        "services": services,
+        "concurrency": concurrency,
+        "ordered": ordered,
+        "on_error": on_error,
+        "max_errors": max_errors,
+        "retry": retry,
+        "timeout": timeout,
+    }
+    if on_error not in set(OnError):
+        raise UnknownName("way to treat an error", str(on_error), OnError)
     if isinstance(work, Node):
-        return work if name is None and services is None else _renamed(work, name, services)
+        return _changed(work, options)
     if not callable(work) and not isinstance(work, Iterable):
         msg = f"{work!r} cannot be a node: a node is an iterable or a callable"
         raise GraphError(msg)
-    if on_error not in set(OnError):
-        raise UnknownName("way to treat an error", str(on_error), OnError)
-    made = Node(
-        work,
-        name or _name_of(work),
-        services or {},
-        concurrency,
-        ordered,
-        OnError(on_error),
-        max_errors,
-        retry,
-        timeout,
-    )
-    return _checked(made)
+    return _changed(Node(work, _name_of(work)), options)
 
 
 def over(work: Callable[..., Iterable[object]], *, name: str | None = None) -> Node:
@@ -109,11 +121,14 @@ def over(work: Callable[..., Iterable[object]], *, name: str | None = None) -> N
     >>> shortest
     ['a', 'bb', 'ccc']
     """
-    return replace(node(work, name=name), whole=True)
+    return _checked(replace(node(work, name=name), whole=True))
 
 
-def _renamed(given: Node, name: str | None, services: Mapping[str, str] | None) -> Node:
-    return replace(given, name=name or given.name, services=services or given.services)
+def _changed(given: Node, options: Mapping[str, Any]) -> Node:
+    changed = {option: value for option, value in options.items() if value != _DEFAULTS[option]}
+    if "on_error" in changed:
+        changed["on_error"] = OnError(changed["on_error"])
+    return _checked(replace(given, **changed)) if changed else given
 
 
 def _checked(made: Node) -> Node:
@@ -126,6 +141,10 @@ def _checked(made: Node) -> Node:
     for option, is_wrong in wrong.items():
         if is_wrong:
             msg = f"{made.name} has {option}={getattr(made, option)}, which is too small"
+            raise GraphError(msg)
+    for option in _FOR_A_ROW if made.whole else ():
+        if getattr(made, option) != _DEFAULTS[option]:
+            msg = f"{made.name} takes all rows at once: {option} is for nodes that take one row at a time"
             raise GraphError(msg)
     return made
 

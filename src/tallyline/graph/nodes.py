@@ -17,7 +17,7 @@ from itertools import islice
 from pprint import pformat
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
-from tallyline.errors import UnknownName
+from tallyline.errors import GraphError, UnknownName
 from tallyline.graph.node import node, over
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ def limit(count: int) -> Node:
     >>> rows
     [0, 1, 2]
     """
+    _check("limit", count, 0)
     return over(lambda rows: islice(rows, count), name="limit")
 
 
@@ -119,6 +120,7 @@ def batch(size: int) -> Node:
         while gathered := list(islice(rows, size)):
             yield gathered
 
+    _check("batch", size, 1)
     return over(batched, name="batch")
 
 
@@ -178,6 +180,7 @@ def sort(key: Key | None = None, *, reverse: bool = False, rows_in_memory: int =
                 parts.append(part if len(part) < rows_in_memory else _put_away(part, files))
             yield from heapq.merge(*parts, key=key, reverse=reverse)
 
+    _check("sort", rows_in_memory, 1)
     return over(ordered, name="sort")
 
 
@@ -205,6 +208,9 @@ def rate_limit(per_second: float) -> Node:
             due = max(due, time.monotonic()) + 1 / per_second
             yield row
 
+    if per_second <= 0:
+        msg = f"rate_limit({per_second:g}) would let no row pass"
+        raise GraphError(msg)
     return over(paced, name="rate_limit")
 
 
@@ -232,6 +238,12 @@ def pretty(row: Row) -> Row:
     """Print a row, laid out to be read, and hand it on."""
     print(pformat(row, sort_dicts=False))  # noqa: T201  # that is what it is for
     return row
+
+
+def _check(node_name: str, number: int, least: int) -> None:
+    if number < least:
+        msg = f"{node_name} cannot do with {number}: {least} is the least"
+        raise GraphError(msg)
 
 
 def _joined(

@@ -16,6 +16,7 @@ import functools
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -27,10 +28,10 @@ from tallyline.graph.step import Batch, Step, Take, is_asynchronous
 from tallyline.graph.traffic import Inbox, Stopped, Traffic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from types import FrameType
+    from collections.abc import Callable, Mapping, Sequence
+    from types import FrameType, TracebackType
 
-    from tallyline.graph.node import Node
+    from tallyline.graph.node import Node, Work
     from tallyline.graph.structure import Graph
 
     Observe = Callable[[Report], None]
@@ -53,14 +54,15 @@ def run(
 
     `services` are given to nodes by the names of their parameters; a missing one raises GraphError before anything
     starts. `observe` is called with the growing report when the run starts, now and then, and once at its end. The
-    first node that fails ends the run with NodeFailed, whose `report` is the run's. Where threads meet, at most
-    `most_rows` wait on an edge, and `most_rows_overall` in the whole graph.
+    first node that fails ends the run with NodeFailed, whose `report` is the run's. Where threads meet, a
+    node waits to hand on while `most_rows` wait on that edge, or `most_rows_overall` in the whole graph.
 
     >>> from tallyline.graph import Graph
     >>> run(Graph([1, 0, 2], lambda row, divisor: row // divisor), {"divisor": 0})
     Traceback (most recent call last):
     tallyline.errors.NodeFailed: <lambda> failed at row 1: ZeroDivisionError: integer division or modulo by zero
     """
+    check_again(graph)
     graph.freeze()
     with _sigterm_as_exit():
         traffic = Traffic(most_rows=most_rows, most_rows_overall=most_rows_overall)
@@ -77,6 +79,7 @@ class _Execution:
         self._loop = EventLoop(traffic)
         self._began = time.perf_counter()
         self._observed = float("-inf")
+        self._works: dict[int, Work] = {}
         self._report = Report([NodeReport(name) for name in graph.names])
 
     def run(self) -> Report:
@@ -99,18 +102,45 @@ class _Execution:
     def _step(self, name: str, entered: ExitStack) -> Step:
         node, counts = self._graph.node(name), self._report[name]
         work, takes_row = node.work, name not in self._graph.starts
-        if not callable(work):
-            return Step(node, counts, lambda: work, self._traffic)
+        services: dict[str, object] = {}
         try:
-            services = self._services.bound(work, node.services, takes_row=takes_row)
+            if callable(work):
+                services = self._services.bound(work, node.services, takes_row=takes_row)
             if isinstance(work, AbstractContextManager):  # an instance, not a class of them
-                work = entered.enter_context(work)
+                work = self._entered(name, work, entered)
         except Refused:
             raise
         except Exception as error:
-            counts.errors, counts.state = 1, State.FAILED
-            raise NodeFailed(name, None, error) from error
-        return Step(node, counts, functools.partial(work, **services) if services else work, self._traffic)
+            raise self._failed(name, error) from error
+        call = work if callable(work) else lambda: work
+        return Step(node, counts, functools.partial(call, **services) if services else call, self._traffic)
+
+    def _entered(self, name: str, work: AbstractContextManager[Work], entered: ExitStack) -> Work:
+        if id(work) not in self._works:
+            leaving = ExitStack()
+            self._works[id(work)] = leaving.enter_context(work)
+            entered.push(functools.partial(self._leave, name, leaving))
+        return self._works[id(work)]
+
+    def _leave(
+        self,
+        name: str,
+        work: ExitStack,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            work.__exit__(kind, error, trace)
+        except Exception as leaving:
+            if error is None:
+                raise self._failed(name, leaving) from leaving
+            if leaving is not error:
+                error.add_note(f"{name} failed when it was left: {type(leaving).__name__}: {leaving}")
+
+    def _failed(self, name: str, error: Exception) -> NodeFailed:
+        self._report[name].errors, self._report[name].state = 1, State.FAILED
+        return NodeFailed(name, None, error)
 
     def _run_heads(self, steps: Mapping[str, Step]) -> None:
         heads = heads_of(self._graph)
@@ -241,6 +271,14 @@ def check(graph: Graph, services: Services) -> None:
         elif not is_start:
             msg = f"{name} is fed by another node but is no callable: only a start can be an iterable"
             raise GraphError(msg)
+
+
+def check_again(graph: Graph) -> None:
+    """Refuse to run a graph again whose start is an iterator, which the first run has used up."""
+    used_up = [name for name in graph.starts if graph.is_frozen and isinstance(graph.node(name).work, Iterator)]
+    if used_up:
+        msg = f"{used_up[0]} is an iterator and was used up by the first run; start with a function that makes one"
+        raise GraphError(msg)
 
 
 def _put(inbox: Inbox, counts: NodeReport, batch: Batch) -> None:

@@ -22,7 +22,17 @@ from tallyline.graph.traffic import Traffic, Unwanted
 if TYPE_CHECKING:
     from tallyline.graph.node import Node
 
-__all__ = ["LEFT_OUT", "NO_ROW", "Batch", "Step", "Take", "is_asynchronous", "own_view", "pause_before_retry"]
+__all__ = [
+    "LEFT_OUT",
+    "NO_ROW",
+    "Batch",
+    "Step",
+    "Take",
+    "gathered",
+    "is_asynchronous",
+    "own_view",
+    "pause_before_retry",
+]
 
 Batch = list[object]
 Take = Callable[[Batch], None]
@@ -155,10 +165,11 @@ class Step:
 
     def failed(self, row: object, error: BaseException) -> None:
         """Count the row as skipped, or end the run, as the node's options say."""
+        if not isinstance(error, Exception):
+            raise error
         counts, node = self.counts, self.node
         within_budget = node.max_errors is None or counts.skipped < node.max_errors
-        may_skip = node.on_error is OnError.SKIP and row is not NO_ROW and isinstance(error, Exception)
-        if may_skip and within_budget:
+        if node.on_error is OnError.SKIP and row is not NO_ROW and within_budget:
             counts.skipped += 1
             if len(counts.samples) < SAMPLES:
                 counts.samples.append(Skipped(shortened(repr(row)), f"{type(error).__name__}: {error}"))
@@ -196,16 +207,34 @@ class Step:
 def retrying(call: Callable[..., object], times: int, traffic: Traffic) -> Callable[..., object]:
     """Return `call` with so many further tries, after pauses that double; a run that stops ends the pauses."""
 
+    def answered(*arguments: object) -> object:
+        answer = call(*arguments)
+        return gathered(answer, traffic) if arguments else answer  # the rows of a start may have no end
+
     @functools.wraps(call)
     def tried(*arguments: object) -> object:
         for attempt in range(times):
             try:
-                return call(*arguments)
+                return answered(*arguments)
             except Exception:  # noqa: BLE001  # the last try's error counts
                 traffic.pause(pause_before_retry(attempt))
-        return call(*arguments)
+        return answered(*arguments)
 
     return tried
+
+
+def gathered(answer: object, traffic: Traffic) -> object:
+    """Return the answer; if it is an iterator, what it has to do is done here and now."""
+    if not isinstance(answer, Iterator):
+        return answer
+    rows: Batch = []
+    try:
+        for row in answer:
+            traffic.check()
+            rows.append(row)
+    finally:
+        _close(answer)
+    return iter(rows)
 
 
 def is_asynchronous(call: Callable[..., object]) -> bool:

@@ -36,7 +36,7 @@ class Graph:
         """Make the graph of one chain, or an empty one."""
         self._nodes: dict[str, Node] = {}
         self._edges: list[tuple[str, str]] = []
-        self._is_frozen = False
+        self.is_frozen = False
         if chain:
             self._start(chain[0]).extend(*chain[1:])
 
@@ -110,7 +110,7 @@ class Graph:
 
     def freeze(self) -> None:
         """Refuse every further change; a run does so."""
-        self._is_frozen = True
+        self.is_frozen = True
 
     def connect(self, before: str, after: str) -> None:
         """Let the node named `before` feed the node named `after`; refuses cycles and unknown names."""
@@ -126,7 +126,7 @@ class Graph:
             self._edges.append((before, after))
 
     def _check_open(self) -> None:
-        if self._is_frozen:
+        if self.is_frozen:
             msg = "a graph that has run cannot be changed; make a new one, or a longer one with followed_by"
             raise GraphError(msg)
 

@@ -49,8 +49,8 @@ class _Box(NamedTuple):
 def svg(graph: Graph, title: str, report: Report | None = None) -> str:
     """Return the picture, which adapts to light and dark."""
     boxes = _boxes(_layers(graph))
-    width = max(box.x + box.width for box in boxes.values()) + MARGIN
-    height = max(box.y for box in boxes.values()) + HEIGHT + MARGIN
+    width = max((box.x + box.width for box in boxes.values()), default=0) + MARGIN
+    height = max((box.y for box in boxes.values()), default=0) + HEIGHT + MARGIN
     size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
     return "\n".join(
         [
@@ -69,7 +69,7 @@ def _layers(graph: Graph) -> list[list[str]]:
     depth: dict[str, int] = {}
     for name in graph.ordered:
         depth[name] = max((depth[feeder] + 1 for feeder in graph.before(name)), default=0)
-    layers: list[list[str]] = [[] for _ in range(max(depth.values()) + 1)]
+    layers: list[list[str]] = [[] for _ in range(max(depth.values(), default=-1) + 1)]
     for name, number in depth.items():
         layers[number].append(name)
     place: dict[str, float] = {}
@@ -80,7 +80,7 @@ def _layers(graph: Graph) -> list[list[str]]:
 
 
 def _boxes(layers: Sequence[Sequence[str]]) -> dict[str, _Box]:
-    tallest = max(map(len, layers))
+    tallest = max(map(len, layers), default=0)
     boxes: dict[str, _Box] = {}
     x = float(MARGIN)
     for layer in layers:

@@ -85,10 +85,17 @@ class Normalizer:
     def __call__(self, row: object) -> Iterator[Point]:
         """Return the points of a row, one for each metric that was measured."""
         dims, metrics = _pair(row)
+        self._check_places(dims)
         bucket = self._bucket(dims)
         series = _canonical(dims)
         measured = {name: self._number(name, value) for name, value in metrics.items() if value is not None}
         return (Point(name, series, bucket, value) for name, value in measured.items())
+
+    def _check_places(self, dims: Mapping[str, object]) -> None:
+        for name, value in dims.items():
+            if name in self.plan and value is not None:
+                msg = f"{name}={value!r} stands among the dims, but {name} is a metric: give it as a number"
+                raise BadPoint(msg)
 
     def _number(self, name: str, value: object) -> float:
         if name not in self.plan:

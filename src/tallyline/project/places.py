@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Places"]
 
-_HEADER = re.compile(r"\s*(\[\[?)\s*(.+?)\s*\]\]?\s*(#.*)?")
-_KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
+_NAME = r"""(?:[\w-]+|"(?:\\.|[^"\\])*"|'[^']*')"""
+_NAMES = rf"({_NAME}(?:\s*\.\s*{_NAME})*)"
+_HEADER = re.compile(rf"\s*(\[\[?)\s*{_NAMES}\s*\]\]?\s*(?:#.*)?")
+_KEY = re.compile(rf"\s*{_NAMES}\s*=")
 _TOKEN = re.compile(r'"""|\'\'\'|"(?:\\.|[^"\\])*"|\'[^\']*\'|#.*|[][{},]')
 _LONG_TEXT = {
     '"""': re.compile(r'(?:\\.|[^"\\]|"(?!""))*"{3,5}'),
@@ -57,17 +59,21 @@ def _keys(text: str) -> Iterator[tuple[Path, int]]:
         begins = not depth and not quote
         if begins and (header := _HEADER.fullmatch(line)):
             table = _numbered(_path(header[2]), tables, is_item=header[1] == "[[")
-            yield table, number
+            yield from _parts(table, number)
             continue
         if begins and (key := _KEY.match(line)):
             value, item = (*table, *_path(key[1])), 0
-            yield value, number
+            yield from _parts(value, number)
         marks, quote = _marks(line, quote)
         for mark in marks:
             if depth == 1 and mark == "{":
                 yield (*value, str(item)), number
             item += depth == 1 and mark == ","
             depth += (mark in "[{") - (mark in "]}")
+
+
+def _parts(path: Path, number: int) -> Iterator[tuple[Path, int]]:
+    return ((path[:length], number) for length in range(1, len(path) + 1))
 
 
 def _numbered(path: Path, tables: Counter[Path], *, is_item: bool) -> Path:
@@ -98,10 +104,7 @@ def _marks(line: str, quote: str) -> tuple[str, str]:
 
 def _path(dotted: str) -> Path:
     names: list[str] = []
-    try:
-        value: object = tomllib.loads(f"{dotted} = 0")
-    except tomllib.TOMLDecodeError:
-        return ()
+    value: object = tomllib.loads(f"{dotted} = 0")
     while isinstance(value, dict):
         name, value = next(iter(value.items()))
         names.append(name)

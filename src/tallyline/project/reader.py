@@ -17,7 +17,7 @@ from tallyline.project.places import Places
 from tallyline.project.project import FILE, Project
 from tallyline.project.references import filled_in, holds_password, without_passwords
 from tallyline.project.tables import Tables, field_names
-from tallyline.sources import KINDS, Options, Source, SourceDeclaration, check_schedule, load_kind
+from tallyline.sources import KINDS, Options, Source, SourceDeclaration, check_grain, check_schedule, load_kind
 from tallyline.window import parse_span, parse_zone
 
 if TYPE_CHECKING:
@@ -79,8 +79,6 @@ def load_project(folder: Path) -> Project:
 def _read(folder: Path, tables: Tables) -> Project:
     tables.check_keys(tables.content, _SECTIONS, ())
     settings = _read_settings(tables)
-    with tables.refusals(("project", "timezone")):
-        parse_zone(settings.timezone)
     title = settings.title or folder.resolve().name
     plan = _read_plan(tables)
     code = load_code(folder, tables.problems)
@@ -97,9 +95,12 @@ def _read(folder: Path, tables: Tables) -> Project:
 def _read_settings(tables: Tables) -> _Settings:
     table = tables.table("project")
     tables.check_keys(table, field_names(_Settings), ("project",))
-    settings = tables.read(_Settings, table, ("project",)) or _Settings()
-    _check_no_password(tables, settings.warehouse, ("project", "warehouse"))
-    return settings
+    if isinstance(table.get("timezone"), str):
+        with tables.refusals(("project", "timezone")):
+            parse_zone(table["timezone"])
+    if isinstance(table.get("warehouse"), str):
+        _check_no_password(tables, table["warehouse"], ("project", "warehouse"))
+    return tables.read(_Settings, table, ("project",)) or _Settings()
 
 
 def _read_services(tables: Tables, folder: Path) -> dict[str, object]:
@@ -134,6 +135,9 @@ def _read_plan(tables: Tables) -> dict[str, Metric]:
     for name in tables.table("metrics"):
         path = ("metrics", name)
         table = tables.table(*path)
+        for key in [key for key, value in table.items() if isinstance(value, dict)]:
+            tables.problem((*path, key), f'a name that has dots stands in quotes: "{name}.{key}"')
+            del table[key]
         tables.check_keys(table, field_names(_MetricTable), path)
         read = tables.read(_MetricTable, table, path)
         if read is not None:
@@ -177,7 +181,7 @@ def _read_options(
     elif "lookback" in given:
         message = f'{given.pop("lookback")!r} is no length of time; write a text such as "2d" or "36h"'
         tables.problem((*path, "lookback"), message)
-    for key, check in (("timezone", parse_zone), ("schedule", check_schedule)):
+    for key, check in (("timezone", parse_zone), ("schedule", check_schedule), ("grain", check_grain)):
         if isinstance(given.get(key), str):
             with tables.refusals((*path, key)):
                 check(given[key])

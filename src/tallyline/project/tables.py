@@ -94,8 +94,10 @@ def _told(mistake: ErrorDetails) -> str:
     if mistake["type"] == "enum":
         expected = mistake["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", ")
         return f'"{given}" is not possible here; {what_exists(str(given), expected)}'
+    if mistake["type"] == "dataclass_type":
+        return f"{given!r} is {_kind_of(given)}; this is to be a table of keys and values"
     if mistake["type"].endswith(("_type", "_parsing")):
-        wanted = mistake["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+        wanted = mistake["msg"].removeprefix("Input should be ").removeprefix("a valid ").partition(",")[0]
         return f"{given!r} is {_kind_of(given)}; this is to be a {wanted}"
     return f"{given!r} cannot stand here: {mistake['msg']}"
 

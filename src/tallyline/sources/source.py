@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import StrEnum
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
-__all__ = ["Options", "Source", "SourceDeclaration", "check_schedule", "source"]
+__all__ = ["Options", "Source", "SourceDeclaration", "check_grain", "check_schedule", "source"]
 
 SCHEDULES = ("@hourly", "@daily", "@weekly", "@monthly")
 LOOKBACK = timedelta(days=2)
@@ -51,9 +52,8 @@ class Options:
     def __post_init__(self) -> None:
         """Refuse what can be no schedule or time zone, and grains that are no facts."""
         check_schedule(self.schedule)
-        if self.grain not in {None, Grain.HOUR, Grain.DAY}:
-            msg = f'a source cannot have the grain "{self.grain}"; there are: day, hour'
-            raise Refused(msg)
+        if self.grain is not None:
+            check_grain(self.grain)
         if self.timezone is not None:
             parse_zone(self.timezone)
         if self.lookback < timedelta():
@@ -165,7 +165,9 @@ def source(
     )
 
     def declare(declared: Callable[..., object] | Graph) -> SourceDeclaration:
-        if not isinstance(declared, Graph):
+        if isinstance(declared, Graph):
+            _check_can_be_read_again(declared)
+        else:
             _check_work(declared)
         own_name = None if isinstance(declared, Graph) else getattr(declared, "__name__", None)
         return SourceDeclaration(declared, options, name or own_name)
@@ -173,10 +175,24 @@ def source(
     return declare if work is None else declare(work)
 
 
+def _check_can_be_read_again(graph: Graph) -> None:
+    for name in graph.starts:
+        if isinstance(graph.node(name).work, Iterator):
+            msg = f"{name} is an iterator, good for one read; let the graph start with a function that makes one"
+            raise GraphError(msg)
+
+
 def check_schedule(schedule: str) -> None:
     """Refuse what is neither a named schedule nor a cron line."""
     if schedule not in SCHEDULES and not _CRON.fullmatch(schedule):
         msg = f'"{schedule}" is no schedule; there are {", ".join(SCHEDULES)} and cron lines such as "15 6 * * *"'
+        raise Refused(msg)
+
+
+def check_grain(grain: str) -> None:
+    """Refuse grains that facts are not kept in."""
+    if grain not in {Grain.HOUR, Grain.DAY}:
+        msg = f'a source cannot have the grain "{grain}"; there are: day, hour'
         raise Refused(msg)
 
 

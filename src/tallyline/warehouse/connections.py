@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from sqlalchemy.engine import Connection, Engine
+    from sqlalchemy.engine import Connection
     from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -43,11 +43,6 @@ class Connections:
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine, "connect", _prepare_sqlite)
             event.listen(self._engine, "begin", _begin_sqlite)
-
-    @property
-    def engine(self) -> Engine:
-        """The engine, for tools that speak SQLAlchemy."""
-        return self._engine
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Changes", "RunRecord", "begin", "close_lost", "covered", "end", "last_done", "runs"]
 
+_READ_UNTIL = case((schema.run.c.until < schema.run.c.started_at, schema.run.c.until), else_=schema.run.c.started_at)
+
 
 @dataclass(frozen=True, slots=True)
 class Changes:
@@ -108,19 +110,17 @@ def close_lost(connection: Connection, source: str, now: datetime) -> None:
 
 
 def covered(connection: Connection, source: str) -> list[Window]:
-    """Return the windows that the source's finished runs have read."""
+    """Return the windows that the source's finished runs have read, each up to when it was read."""
     run = schema.run
-    done = select(run.c.since, run.c.until).where(run.c.source == source, run.c.state == "done").distinct()
-    return [Window(since, until) for since, until in connection.execute(done)]
+    done = select(run.c.since, _READ_UNTIL).where(run.c.source == source, run.c.state == "done").distinct()
+    return [Window(since, until) for since, until in connection.execute(done) if since < until]
 
 
 def last_done(connection: Connection, sources: list[str]) -> dict[str, datetime]:
     """Return up to which moment each source was read, and not only begun to be."""
     run = schema.run
-    read_until = func.max(case((run.c.until < run.c.started_at, run.c.until), else_=run.c.started_at))
-    known = (
-        select(run.c.source, read_until).where(run.c.source.in_(sources), run.c.state == "done").group_by(run.c.source)
-    )
+    done = select(run.c.source, func.max(_READ_UNTIL)).where(run.c.source.in_(sources), run.c.state == "done")
+    known = done.group_by(run.c.source)
     return dict(connection.execute(known).all())
 
 
