@@ -648,6 +648,25 @@ def test_a_function_over_all_rows_that_wants_no_more_ends_an_endless_start() -> 
     assert {each.state for each in report.nodes} == {State.DONE}
 
 
+def test_a_start_that_waits_for_room_ends_when_nobody_wants_more() -> None:
+    soon_waits = threading.Event()
+
+    def numbers() -> Iterator[int]:
+        for number in itertools.count():
+            if number == 300:  # too many for what may wait: the next batch has no room
+                soon_waits.set()
+            yield number
+
+    def first(rows: Iterator[int]) -> list[int]:
+        row = next(rows)
+        met(soon_waits)
+        time.sleep(0.05)
+        return [row]
+
+    report = run(Graph(numbers, over(first)), most_rows=250)
+    assert (report["first"].rows_in, report["first"].rows_out) == (1, 1)
+
+
 def test_what_one_branch_wants_no_more_the_other_still_gets() -> None:
     graph = Graph(range(1_000))
     few: list[int] = []
@@ -665,6 +684,13 @@ def test_a_start_ends_when_all_its_branches_want_no_more() -> None:
     _ = graph["count"] >> str >> limit(300)
     report = run(graph)
     assert [report["limit"].rows_out, report["limit-2"].rows_out] == [2, 300]
+
+
+def test_starts_that_meet_end_when_nobody_wants_more() -> None:
+    graph = Graph(itertools.count(), node(str, name="meet"), limit(5))
+    _ = graph >> itertools.count() >> graph["meet"]
+    report = run(graph, most_rows=1)
+    assert report["limit"].rows_out == 5
 
 
 def test_a_concurrent_node_ends_when_nobody_wants_its_rows() -> None:

@@ -245,10 +245,11 @@ class _Workers:
         thread.start()
 
     def _work(self) -> None:
+        worker = threading.current_thread()
         while (job := self._jobs.get()) is not None:
             if self._step.traffic.stopping:
                 return
-            job.worker, job.began = threading.current_thread(), time.monotonic()
+            job.worker, job.began = worker, time.monotonic()
             try:
                 job.answer = gathered(self._step.call(job.row), self._step.traffic)
             except Stopped:

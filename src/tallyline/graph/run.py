@@ -13,15 +13,17 @@ be interrupted return; a second Ctrl-C does not wait for these. Why nobody waits
 from __future__ import annotations
 
 import functools
+import queue
 import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from tallyline.errors import GraphError, NodeFailed, Refused
 from tallyline.graph.heads import EventLoop, run_concurrent, run_inbox, run_start, run_whole
+from tallyline.graph.node import OnError
 from tallyline.graph.report import NodeReport, Report, State
 from tallyline.graph.services import Services
 from tallyline.graph.step import Batch, Step, Take, is_asynchronous
@@ -80,6 +82,8 @@ class _Execution:
         self._began = time.perf_counter()
         self._observed = float("-inf")
         self._works: dict[int, Work] = {}
+        self._ended: set[str] = set()
+        self._endings: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._report = Report([NodeReport(name) for name in graph.names])
 
     def run(self) -> Report:
@@ -180,15 +184,17 @@ class _Execution:
         def work() -> None:
             try:
                 self._run_head(head, inboxes.get(segment[0]))
+                for name in segment:
+                    steps[name].counts.state = State.DONE
+                for inbox in followers:
+                    inbox.feeder_ended()
             except Stopped:
-                return
+                pass
             except BaseException as error:  # noqa: BLE001  # it is raised where the threads are waited for
                 self._traffic.stop(error)
-                return
-            for name in segment:
-                steps[name].counts.state = State.DONE
-            for inbox in followers:
-                inbox.feeder_ended()
+            finally:
+                self._ended.add(segment[0])
+                self._endings.put(segment[0])
 
         return threading.Thread(target=work, name=segment[0], daemon=True)
 
@@ -197,7 +203,7 @@ class _Execution:
             run_start(step, self._loop)
         elif step.node.whole:
             run_whole(step, inbox)
-        elif waits(step.node):
+        elif waits(step.node) and not _is_plain(step.node):
             run_concurrent(step, inbox, self._loop)
         else:
             run_inbox(step, inbox)
@@ -206,18 +212,22 @@ class _Execution:
         try:
             for thread in threads:
                 thread.start()
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(LOOK_EVERY)
-                    self._look()
+            self._wait_for(threads, self._look)
         except BaseException:
             self._traffic.stop()
-            for thread in threads:
-                if thread.ident is not None:
-                    thread.join()
+            self._wait_for([thread for thread in threads if thread.ident is not None])
             raise
         if self._traffic.failure is not None:
             raise self._traffic.failure
+
+    def _wait_for(self, threads: Sequence[threading.Thread], meanwhile: Callable[[], None] = lambda: None) -> None:
+        # not by Thread.join alone: where a signal interrupts it, Python 3.11 takes a running thread for one that ended
+        while not {thread.name for thread in threads} <= self._ended:
+            with suppress(queue.Empty):
+                self._endings.get(timeout=LOOK_EVERY)
+            meanwhile()
+        for thread in threads:
+            thread.join()
 
     def _look(self) -> None:
         now = time.perf_counter()
@@ -254,6 +264,12 @@ def waits(node: Node) -> bool:
     """Say whether a node is run apart from the node that feeds it."""
     is_concurrent = node.concurrency is not None or node.timeout is not None
     return is_concurrent or node.whole or (callable(node.work) and is_asynchronous(node.work))
+
+
+def _is_plain(node: Node) -> bool:
+    """Say whether a node with a thread of its own takes batches there like any other."""
+    is_alone = node.concurrency == 1 and node.timeout is None and node.on_error is OnError.FAIL
+    return is_alone and callable(node.work) and not is_asynchronous(node.work)
 
 
 def check(graph: Graph, services: Services) -> None:

@@ -8,10 +8,10 @@ import functools
 import inspect
 import random
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, cast
 
 from tallyline.errors import NodeFailed, RunFailed, shortened
@@ -54,6 +54,7 @@ class _LeftOut:
 LEFT_OUT = _LeftOut()
 NO_ROW = object()
 _NO_ROWS = frozenset({type(None), _LeftOut})
+_PLAIN = frozenset({tuple, dict, list, str, int, float})
 
 
 class Step:
@@ -82,8 +83,11 @@ class Step:
 
     def give(self, rows: Batch, answers: Batch) -> None:
         """Hand on what the node answered to `rows`: None is no row, an iterator is that many."""
-        special = set(filter(_is_special, set(map(type, answers))))
+        kinds = set(map(type, answers))
+        special = set(filter(_is_special, kinds - _PLAIN))
         if special <= _NO_ROWS:
+            if special == kinds:
+                return
             self.hand_on([answer for answer in answers if type(answer) not in special] if special else answers)
             return
         ready: Batch = []
@@ -146,6 +150,8 @@ class Step:
             raise Unwanted
 
     def _own_views(self, batch: Batch) -> Batch:
+        if (copies := _copies_of_flat(batch)) is not None:
+            return list(copies)
         views: Batch = []
         error = _extended(views, map(own_view, batch))
         if error is not None:
@@ -248,6 +254,31 @@ def is_asynchronous(call: Callable[..., object]) -> bool:
 def pause_before_retry(attempt: int) -> float:
     """Return the seconds to wait before trying again: 0.1, 0.2, 0.4 … up to 10, each by chance up to half longer."""
     return min(FIRST_PAUSE * 2.0**attempt, LONGEST_PAUSE) * random.uniform(1, 1.5)  # noqa: S311  # no secret
+
+
+def _copies_of_flat(column: Sequence[object]) -> Sequence[object] | None:
+    """Return what own_view gives for each value, column by column and so without a call a value; None if too nested."""
+    kinds = set(map(type, column))
+    if kinds <= _SHARED_AS_THEY_ARE:
+        return column
+    if kinds == {dict}:
+        dicts = cast("Sequence[dict[object, object]]", column)
+        items = chain.from_iterable(map(dict.values, dicts))
+        return list(map(dict.copy, dicts)) if _SHARED_AS_THEY_ARE.issuperset(map(type, items)) else None
+    if kinds == {tuple}:
+        return _copies_of_flat_tuples(cast("Sequence[tuple[object, ...]]", column))
+    return None
+
+
+def _copies_of_flat_tuples(column: Sequence[tuple[object, ...]]) -> Sequence[object] | None:
+    if not column[0] or len(set(map(len, column))) > 1:
+        return None
+    copies = []
+    for values in zip(*column, strict=True):
+        if (copied := _copies_of_flat(values)) is None:
+            return None
+        copies.append(copied)
+    return list(zip(*copies, strict=True))
 
 
 def own_view(value: object) -> object:
