@@ -22,7 +22,9 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from typing import TYPE_CHECKING
 
 from tallyline.errors import GraphError, NodeFailed, Refused
-from tallyline.graph.heads import EventLoop, run_concurrent, run_inbox, run_start, run_whole
+from tallyline.graph.concurrency import run_concurrent
+from tallyline.graph.event_loop import EventLoop
+from tallyline.graph.heads import run_inbox, run_start, run_whole
 from tallyline.graph.node import OnError
 from tallyline.graph.report import NodeReport, Report, State
 from tallyline.graph.services import Services
