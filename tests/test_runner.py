@@ -9,7 +9,7 @@ import pytest
 
 from tallyline import Grain, Graph, Window, service, source
 from tallyline.errors import GraphError, NodeFailed, Refused, SourceFailed
-from tallyline.graph import draw
+from tallyline.graph import draw, node
 from tallyline.project import Project
 from tallyline.runner import ReadResult, choose_window, outline, read_source
 from tallyline.warehouse import Changes, open_warehouse
@@ -280,3 +280,26 @@ def test_a_window_that_would_end_before_it_begins_is_refused(warehouse: Warehous
 def test_the_outline_is_what_a_read_with_write_runs(warehouse: Warehouse) -> None:
     names = [node.name for node in read(three_hours, warehouse).report.nodes]
     assert draw(outline(three_hours.named("numbers"))).split() == [names[0], "└──", names[1], "└──", names[2]]
+
+
+def only_even(row: int) -> tuple[dict[str, object], dict[str, object]]:
+    """Fail on every other row."""
+    if row % 2:
+        msg = f"{row} is odd"
+        raise ValueError(msg)
+    return {"time": f"2026-07-14 {row:02}:00"}, {"users.new": row}
+
+
+@pytest.mark.parametrize(("budget", "state"), [(None, "done"), (2, "done"), (1, "failed")])
+def test_report_ledger_and_result_agree_on_rows_that_were_skipped(
+    budget: int | None, state: str, warehouse: Warehouse
+) -> None:
+    numbers = source(Graph(range(4), node(only_even, on_error="skip", max_errors=budget)))
+    result = read(numbers, warehouse)
+    [run] = warehouse.runs()
+    skipped = result.report["only_even"].skipped
+    assert (run.state, str(result.report.state), result.error is None) == (state, state, state == "done")
+    assert run.report == result.report.as_dict()
+    assert skipped == (2 if state == "done" else 1)
+    assert result.report["only_even"].samples[0].error == "ValueError: 1 is odd"
+    assert result.changes.added == (2 if state == "done" else 0)
