@@ -131,11 +131,11 @@ def test_the_next_read_goes_on_where_the_last_one_ended_less_its_look_back(
     from_its_start = ("2026-07-01T00:00:00+00:00", "2026-07-03T11:00:00+00:00")
     assert read(project, "orders") == from_its_start
     clock.move_to(at("2026-07-03 12:10"))
-    two_days_back = ("2026-07-01T12:00:00+00:00", "2026-07-03T13:00:00+00:00")
+    two_days_back = ("2026-07-01T10:00:00+00:00", "2026-07-03T13:00:00+00:00")
     assert read(project, "orders") == two_days_back
     clock.move_to(at("2026-07-09 08:00"))
-    back_to_the_gap = ("2026-07-03T13:00:00+00:00", "2026-07-09T09:00:00+00:00")
-    assert read(project, "orders") == back_to_the_gap
+    before_the_gap = ("2026-07-01T12:00:00+00:00", "2026-07-09T09:00:00+00:00")
+    assert read(project, "orders") == before_the_gap
     assert len(facts(warehouse_url, "hourly")) == 8 * 24 + 9
 
 

@@ -112,20 +112,25 @@ def test_a_later_read_begins_a_look_back_before_now() -> None:
     assert source.window(NOW, UTC_ZONE, covered) == window("2026-07-14 04:00", "2026-07-14 11:00")
 
 
-def test_a_read_after_a_long_pause_begins_where_the_last_one_ended() -> None:
+def test_a_read_after_a_long_pause_begins_a_look_back_before_where_the_last_one_ended() -> None:
     source = made(start=date(2026, 1, 1), lookback=6 * HOUR)
     covered = [window("2026-01-01", "2026-07-01 13:00")]
-    assert source.window(NOW, UTC_ZONE, covered) == window("2026-07-01 13:00", "2026-07-14 11:00")
+    assert source.window(NOW, UTC_ZONE, covered) == window("2026-07-01 07:00", "2026-07-14 11:00")
+
+
+def test_a_pause_of_a_source_without_a_start_is_made_up_for() -> None:
+    covered = [window("2026-06-01", "2026-07-01 13:00")]
+    assert made(lookback=6 * HOUR).window(NOW, UTC_ZONE, covered) == window("2026-07-01 07:00", "2026-07-14 11:00")
 
 
 def test_a_bucket_that_was_read_only_in_part_is_read_again() -> None:
-    source = made(start=date(2026, 1, 1), lookback=6 * HOUR)
+    source = made(start=date(2026, 1, 1), lookback=0 * HOUR)
     covered = [window("2026-01-01", "2026-07-01 13:25")]
     assert source.window(NOW, UTC_ZONE, covered) == window("2026-07-01 13:00", "2026-07-14 11:00")
 
 
 def test_a_gap_is_read_again() -> None:
-    source = made(start=date(2026, 1, 1))
+    source = made(start=date(2026, 1, 1), lookback=0 * HOUR)
     covered = [window("2026-01-01", "2026-03-01"), window("2026-03-02", "2026-07-14 10:00")]
     assert source.window(NOW, UTC_ZONE, covered) == window("2026-03-01", "2026-07-14 11:00")
 

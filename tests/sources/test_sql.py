@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -273,4 +273,17 @@ def test_sqlite_tells_the_window_as_text(tmp_path: Any) -> None:  # noqa: ANN401
     make(f"sqlite:///{tmp_path / 'shop.db'}", "CREATE TABLE orders (n INTEGER)")
     with reading("sqlite:///shop.db", tmp_path) as shop:
         told = rows(shop, "SELECT :since AS since, :until AS until", PARIS_DAY, PARIS)
-    assert told == [({"since": "2026-07-14 00:00:00", "until": "2026-07-15 00:00:00"}, {})]
+        in_the_day = Window(PARIS_DAY.since, PARIS_DAY.since + timedelta(hours=10))
+        until_ten = rows(shop, "SELECT :until AS until", in_the_day, PARIS)
+    assert told == [({"since": "2026-07-14", "until": "2026-07-15"}, {})]
+    assert until_ten == [({"until": "2026-07-14 10:00:00"}, {})]
+
+
+def test_sqlite_compares_the_window_rightly_with_dates_and_with_times(tmp_path: Any) -> None:  # noqa: ANN401
+    within = ["2026-07-14", "2026-07-14 00:00:00", "2026-07-14T23:59:59"]
+    written = ["2026-07-13 23:59:59", *within, "2026-07-15", "2026-07-15 00:00:00"]
+    values = " UNION ALL ".join(f"SELECT '{text}' AS at" for text in written)
+    make(f"sqlite:///{tmp_path / 'shop.db'}", f"CREATE TABLE orders AS {values}")
+    with reading("sqlite:///shop.db", tmp_path) as shop:
+        found = rows(shop, "SELECT at FROM orders WHERE at >= :since AND at < :until", PARIS_DAY, PARIS)
+    assert [dims["at"] for dims, _ in found] == within

@@ -137,7 +137,7 @@ def test_another_time_zone_is_refused(warehouse_url: str) -> None:
 
 
 def test_many_may_open_a_new_warehouse_at_once(warehouse_url: str) -> None:
-    together = threading.Barrier(8)
+    together = threading.Barrier(8, timeout=60)
 
     def begin(number: int) -> int:
         together.wait()
@@ -150,7 +150,7 @@ def test_many_may_open_a_new_warehouse_at_once(warehouse_url: str) -> None:
 
 
 def test_many_may_publish_at_once_and_none_gets_in_the_way_of_another(warehouse_url: str) -> None:
-    together = threading.Barrier(4)
+    together = threading.Barrier(4, timeout=60)
 
     def publish_own(number: int) -> int:
         rows = [

@@ -135,6 +135,15 @@ def test_a_series_of_another_source_is_refused_and_nothing_is_written(warehouse:
     assert [(fact.metric, fact.value) for fact in facts(warehouse_url, "hourly")] == [("users.new", 3)]
 
 
+def test_what_a_source_wrote_that_is_no_more_does_not_add_to_what_replaces_it(
+    warehouse: Warehouse,
+) -> None:
+    publish(warehouse, reading([(TEN, {"users.new": 3})], DAY, source="old", sources=["old"]))
+    by_plan = reading([(TEN | {"plan": "pro"}, {"users.new": 3})], DAY, source="new", sources=["new"])
+    assert publish(warehouse, by_plan) == Changes(added=1, removed=1)
+    assert [value.value for value in warehouse.query("users.new")] == [3]
+
+
 def test_a_series_is_adopted_from_a_source_that_is_no_more(warehouse: Warehouse, warehouse_url: str) -> None:
     publish(warehouse, reading([(TEN, {"users.new": 3}), (ELEVEN, {"users.new": 4})], DAY, source="old"))
     told = reading([(TEN, {"users.new": 3})], DAY, source="new", sources=("new",))

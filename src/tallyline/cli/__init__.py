@@ -79,6 +79,9 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(FAILED)
+    except OSError as error:
+        click.secho(f"error: {error}", err=True, fg="red")
+        sys.exit(FAILED)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -12,8 +12,8 @@ from tallyline.cli.options import example
 from tallyline.cli.progress import console
 from tallyline.cli.read import read_all
 from tallyline.cli.up import DEFAULT_PORT, serve_project
-from tallyline.demo.projects import make_company
-from tallyline.errors import RunFailed
+from tallyline.demo.projects import is_company, make_company
+from tallyline.errors import Refused, RunFailed
 from tallyline.project import FILE, load_project
 from tallyline.window import utc_now
 
@@ -42,6 +42,9 @@ def command(folder: Path, *, up: bool, port: int) -> None:
         began = time.monotonic()
         make_company(folder, utc_now())
         screen.print(f"   product.db is there, {time.monotonic() - began:.1f} s")
+    elif not is_company(folder):
+        msg = f"{folder} holds another project; say where the demo is to be: tallyline demo DIR"
+        raise Refused(msg)
     project = load_project(folder)
     results = read_all(project, list(project.sources.values()), write=True, screen=screen)
     if any(result.error for result in results):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 from datetime import timedelta
@@ -16,10 +17,12 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-__all__ = ["make_company", "make_starter"]
+__all__ = ["is_company", "make_company", "make_starter"]
 
 DAYS_OF_COMPANY = 730
 DAYS_OF_SHOP = 60
+COMPANY_DATABASE = "product.db"
+_MARK = "was made up by `tallyline demo`"
 _FILES = ("tallyline.toml", "sources.py")
 _START = "start = 2020-01-01"
 _COUNTRIES = ("DE", "FR", "GB", "US")
@@ -29,8 +32,13 @@ def make_company(folder: Path, now: datetime) -> None:
     """Make the demo's project in `folder`: two simulated years of a company that end now."""
     _check_new(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    make_product(folder / "product.db", until=now, days=DAYS_OF_COMPANY)
+    make_product(folder / COMPANY_DATABASE, until=now, days=DAYS_OF_COMPANY)
     _write_project("company", folder, now - timedelta(days=DAYS_OF_COMPANY))
+
+
+def is_company(folder: Path) -> bool:
+    """Say whether the project in `folder` is the demo's."""
+    return _MARK in (folder / "tallyline.toml").read_text(encoding="utf-8")
 
 
 def make_starter(folder: Path, now: datetime) -> None:
@@ -42,6 +50,8 @@ def make_starter(folder: Path, now: datetime) -> None:
 
 
 def _check_new(folder: Path) -> None:
+    for left_over in folder.glob(f".{COMPANY_DATABASE}-*"):  # of a run that was killed
+        shutil.rmtree(left_over)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         msg = f"{folder} is there already and is not empty; choose another name"
         raise Refused(msg)

@@ -13,6 +13,7 @@ import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -222,8 +223,8 @@ def _parsed_moment(value: object) -> datetime:
     try:
         if isinstance(value, str):
             return datetime.fromisoformat(value)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return datetime.fromtimestamp(0, UTC) + timedelta(seconds=value)
+        if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+            return datetime.fromtimestamp(0, UTC) + timedelta(seconds=float(value))
     except (ValueError, OverflowError):
         pass
     msg = f"time={value!r} is not a time; give a datetime, ISO 8601 text or seconds since 1970"

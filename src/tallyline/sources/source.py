@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar, overload
 
-from tallyline.errors import GraphError, Refused, UnknownName
+from tallyline.errors import GraphError, Refused, RunFailed, UnknownName
 from tallyline.graph import Graph, node
 from tallyline.plan import Combine
 from tallyline.window import Grain, Window, gaps, parse_zone, start_of_day
@@ -78,20 +78,28 @@ class Source:
     def window(self, now: datetime, zone: ZoneInfo, covered: Iterable[Window] = ()) -> Window:
         """Return the window to read next, in whole buckets up to and with the running one.
 
-        It begins where what was read already (`covered`) first has a gap, and at least a look-back before now.
+        It begins a look-back before the first gap in what was read already (`covered`), but not before the source's
+        start. A source that has no start and was never read begins a look-back before now.
         """
+        covered = list(covered)
         running = Window(self.options.facts.floor(now, zone), self.options.facts.after(now, zone))
         if self.options.snapshot:
             return running
-        since = now - self.options.lookback
+        start = self._start(running, zone) or min((part.since for part in covered), default=now)
+        unread = next(gaps(Window(start, running.until), covered), running) if start < running.until else running
+        since = min(unread.since, now) - self.options.lookback
         if self.options.start is not None:
-            start = start_of_day(self.options.start, zone)
-            if start >= running.until:
-                msg = f"{self.name} starts on {self.options.start}, which is yet to come"
-                raise Refused(msg)
-            unread = next(gaps(Window(start, running.until), covered), running)
-            since = max(min(since, unread.since), start)
+            since = max(since, start)
         return Window(since, running.until).widened(self.options.facts, zone)
+
+    def _start(self, running: Window, zone: ZoneInfo) -> datetime | None:
+        if self.options.start is None:
+            return None
+        start = start_of_day(self.options.start, zone)
+        if start >= running.until:
+            msg = f"{self.name} starts on {self.options.start}, which is yet to come"
+            raise Refused(msg)
+        return start
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +209,11 @@ def _as_graph(work: Callable[..., object] | Graph) -> Graph:
         return work
     if not _makes_graph(work):
         return Graph(node(work))
-    made = work()
+    try:
+        made = work()
+    except Exception as error:
+        msg = f"{node(work).name} could not make its graph: {type(error).__name__}: {error}"
+        raise RunFailed(msg) from error
     if not isinstance(made, Graph):
         msg = f"{node(work).name} is annotated to return a Graph, but returned {made!r}"
         raise GraphError(msg)

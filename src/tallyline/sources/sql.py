@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import time
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["SqlSource", "read_sql"]
 
 _WHEN = frozenset({"time", "date", "hour"})
+MIDNIGHT = time()
 _PAGE = 1000
 _CAST_BOUND = re.compile(r"(?<![:\w\\]):(\w+)(?=::)")  # `:since::date`, which SQLAlchemy does not take for a bound
 
@@ -38,7 +40,8 @@ class SqlSource:
     Columns named `time`, `date` and `hour` say when; other columns of text, dates or truth values become dims,
     columns of numbers metrics of the same name. `:since` and `:until` bind the window, which ends just before `until`.
     They are told in the source's time zone, which is also that of the session on PostgreSQL, so that
-    ``date(created_at)`` is a day there. On SQLite they are text, ``2026-01-31 00:00:00``.
+    ``date(created_at)`` is a day there. On SQLite they are text, ``2026-01-31 13:00:00``, at midnight ``2026-01-31``,
+    which compares rightly with columns of dates and of times.
     """
 
     service: str
@@ -104,8 +107,8 @@ def _use_zone(connection: Connection, zone: ZoneInfo) -> None:
 
 def _told(moment: datetime, zone: ZoneInfo, dialect: str) -> object:
     local = moment.astimezone(zone)
-    if dialect == "sqlite":
-        return f"{local:%Y-%m-%d %H:%M:%S}"
+    if dialect == "sqlite":  # a day alone sorts before all of its own times, however they are written
+        return f"{local:%Y-%m-%d}" if local.time() == MIDNIGHT else f"{local:%Y-%m-%d %H:%M:%S}"
     return local if dialect == "postgresql" else local.replace(tzinfo=None)
 
 

@@ -109,7 +109,8 @@ def _series_ids(connection: Connection, reading: Reading, metrics: Mapping[str, 
             if key not in known
         ],
     )
-    _adopt(connection, reading, {known[key]: named for key, named in wanted.items() if key in known})
+    _check_owners(reading, {known[key]: named for key, named in wanted.items() if key in known})
+    _adopt(connection, reading, metrics.values())
     known = _known_series(connection, metrics.values())
     return {named: known[key][0] for key, named in wanted.items()}
 
@@ -122,15 +123,18 @@ def _known_series(connection: Connection, metrics: Iterable[int]) -> dict[tuple[
     return {(metric, digest): (number, source) for metric, digest, number, source in connection.execute(known)}
 
 
-def _adopt(connection: Connection, reading: Reading, series: Mapping[tuple[int, str], tuple[str, str]]) -> None:
-    for (number, owner), (metric, dims) in series.items():
-        if owner == reading.source:
-            continue
-        if owner in reading.sources:
+def _check_owners(reading: Reading, series: Mapping[tuple[int, str], tuple[str, str]]) -> None:
+    for (_, owner), (metric, dims) in series.items():
+        if owner != reading.source and owner in reading.sources:
             msg = f'{metric} {dims} is written by the source "{owner}" already: two sources cannot write one series'
             raise RunFailed(msg)
-        owned = update(schema.series).where(schema.series.c.id == number).values(source=reading.source)
-        connection.execute(owned)
+
+
+def _adopt(connection: Connection, reading: Reading, metrics: Iterable[int]) -> None:
+    """Take over all series of the metrics whose sources are no more, as those of a source that has been renamed."""
+    series = schema.series
+    orphaned = series.c.metric_id.in_(list(metrics)) & series.c.source.not_in([*reading.sources, reading.source])
+    connection.execute(update(series).where(orphaned).values(source=reading.source))
 
 
 def _insert_missing(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
