@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import make_url
 
 from tallyline.errors import Refused
 from tallyline.project.references import filled_in, holds_password, without_passwords
@@ -78,3 +79,14 @@ def test_other_text_stays_as_it_is(text: str) -> None:
 def test_a_password_that_is_a_parameter_is_made_unreadable() -> None:
     url = "postgresql://db/shop?user=reader&password=hunter2&sslmode=require"
     assert without_passwords(url) == "postgresql://db/shop?user=reader&password=***&sslmode=require"
+
+
+def test_a_password_may_hold_what_has_a_meaning_in_a_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_PASSWORD", "p@ss/w:rd%41")
+    url = make_url(filled_in("postgresql://reader:${SHOP_PASSWORD}@localhost/shop", "the shop"))
+    assert (url.password, url.host, url.database) == ("p@ss/w:rd%41", "localhost", "shop")
+
+
+def test_a_whole_url_is_filled_in_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_URL", "postgresql://reader:p%40ss@localhost/shop")
+    assert filled_in("${SHOP_URL}", "the shop") == "postgresql://reader:p%40ss@localhost/shop"

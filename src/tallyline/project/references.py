@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import re
+from urllib.parse import quote
 
 from tallyline.errors import Refused
 
 __all__ = ["filled_in", "holds_password", "without_passwords"]
 
 _REFERENCE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+_WHO = re.compile(r"://([^/]*)@")
 _PASSWORD = re.compile(r"(://[^/@:\s]*:)[^@\s]+(?=@)|([?&](?:ssl)?password=)[^&\s]+", re.IGNORECASE)
 
 
 def filled_in(text: str, what: str) -> str:
     """Look up the references of `text` in the environment; `what` names it in the error.
+
+    What stands for a user or a password in a URL is written there so that none of its characters has a meaning.
 
     >>> filled_in("sqlite:///${NO_SUCH_VARIABLE:-shop.db}", "the shop")
     'sqlite:///shop.db'
@@ -22,13 +26,14 @@ def filled_in(text: str, what: str) -> str:
     Traceback (most recent call last):
     tallyline.errors.Refused: the shop needs the environment variable NO_SUCH_VARIABLE, which is not set
     """
+    who = _WHO.search(text)
 
     def value(reference: re.Match[str]) -> str:
         found = os.environ.get(reference[1]) or reference[2]
         if found is None:
             msg = f"{what} needs the environment variable {reference[1]}, which is not set"
             raise Refused(msg)
-        return found
+        return quote(found, safe="") if who and reference.start() in range(*who.span(1)) else found
 
     return _REFERENCE.sub(value, text)
 
