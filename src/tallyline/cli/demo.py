@@ -20,7 +20,7 @@ from tallyline.window import utc_now
 __all__ = ["command"]
 
 
-@click.command("demo", epilog=example("tallyline demo\ntallyline demo /tmp/pagesnap --no-up"))
+@click.command("demo", epilog=example("tallyline demo\ntallyline demo pagesnap --no-up"))
 @click.argument("folder", type=click.Path(path_type=Path), default=Path("tallyline-demo"), metavar="[DIR]")
 @click.option("--up/--no-up", default=True, help="Serve the page in the end.  [default: up]")
 @click.option(
