@@ -350,6 +350,24 @@ def pause(seconds):
         return row
     return paused
 
+def turn_slow(row):
+    if row == 1000:
+        say("reached")
+    if row >= 1000:
+        time.sleep(0.5)
+    return row
+
+def slow_rows():
+    try:
+        for number in count():
+            yield turn_slow(number)
+    finally:
+        say("start closed")
+
+def each(rows):
+    for row in rows:
+        yield turn_slow(row)
+
 async def long(row, shop):
     if row == 3:
         say("reached")
@@ -380,14 +398,17 @@ def ends(report):
     if report.state.ended:
         say(json.dumps(report.as_dict()))
 
-def go(graph):
-    run(graph, {"shop": service(shop)}, ends, most_rows=1)
+def go(graph, most_rows=1):
+    run(graph, {"shop": service(shop)}, ends, most_rows=most_rows)
 """
 GRAPHS = {
     "one thread": "go(Graph(rows, pause(0.01), write_json_lines(out)))",
     "blocked on a full edge": "go(Graph(rows, node(pause(0.05), concurrency=1), write_json_lines(out)))",
     "calls that take a second": "go(Graph(rows, node(pause(1), concurrency=4), write_json_lines(out)))",
     "a call in each of two threads": "go(Graph(rows, over(iter), pause(0.2), write_json_lines(out)))",
+    "a node that turns slow in a thread": "go(Graph(rows, node(turn_slow, concurrency=1), ask, write_json_lines(out)), 2048)",
+    "a start that turns slow in a thread": "go(Graph(slow_rows, over(iter), ask, write_json_lines(out)), 2048)",
+    "a function over all rows that turns slow": "go(Graph(rows, over(each), ask, write_json_lines(out)), 2048)",
     "asynchronous work": "go(Graph(rows, long, write_json_lines(out)))",
     "an asynchronous start": "go(Graph(arounds, ask, write_json_lines(out)))",
     "pauses before a retry": "go(Graph(rows, node(refused, retry=20, concurrency=2), write_json_lines(out)))",

@@ -279,6 +279,50 @@ def test_a_slow_node_hands_on_each_answer_before_it_takes_the_next_row(clock: Cl
     assert handed_on == [[], [0], [0, 1]]
 
 
+def test_rows_of_a_burst_between_waits_are_handed_on_before_the_next_wait(clock: Clock) -> None:
+    seen: list[int] = []
+    late: list[int] = []
+
+    def bursts() -> Iterator[int]:
+        for first in range(0, 1000, 50):
+            late.append(first - len(seen))
+            clock.turn(60)
+            yield from range(first, first + 50)
+
+    run(Graph(bursts, lambda row: row, seen.append))
+    assert late == [0] * 20
+
+
+def test_a_node_that_waits_after_bursts_hands_on_what_it_has_before_it_waits_again(clock: Clock) -> None:
+    seen: list[int] = []
+    late: list[int] = []
+
+    def every_tenth_waits(row: int) -> int:
+        if row % 10 == 0:
+            late.append(row - len(seen))
+            clock.turn(60)
+        return row
+
+    run(Graph(list(range(100)), every_tenth_waits, seen.append))
+    assert late == [0] * 10
+
+
+def test_rows_of_a_start_that_was_slow_once_travel_in_batches_when_it_has_been_quick_for_as_long(clock: Clock) -> None:
+    seen: list[int] = []
+    underway: list[int] = []
+
+    def slow_at_first() -> Iterator[int]:
+        clock.turn(0.1)
+        for number in range(MANY):
+            clock.turn(0.0001)
+            underway.append(number - len(seen))
+            yield number
+
+    run(Graph(slow_at_first, lambda row: row, seen.append))
+    assert max(underway[:900]) == 0
+    assert max(underway) > 100
+
+
 def test_a_long_chain_runs() -> None:
     assert rows_of([0], *[lambda row: row + 1] * 100) == [100]
 

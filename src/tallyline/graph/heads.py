@@ -42,6 +42,7 @@ def run_whole(step: Step, inbox: Inbox) -> None:
     def rows() -> Iterator[object]:
         while (batch := inbox.get(step.counts)) is not None:
             for row in batch:
+                step.traffic.check()
                 step.counts.rows_in += 1
                 yield row
 

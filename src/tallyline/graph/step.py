@@ -11,11 +11,12 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from itertools import chain, islice
+from itertools import chain
 from typing import TYPE_CHECKING, cast
 
 from tallyline.errors import NodeFailed, RunFailed, shortened
 from tallyline.graph.node import OnError
+from tallyline.graph.pace import BATCH, Pace
 from tallyline.graph.report import NodeReport, Skipped, State
 from tallyline.graph.traffic import Traffic, Unwanted
 
@@ -37,8 +38,6 @@ __all__ = [
 Batch = list[object]
 Take = Callable[[Batch], None]
 
-BATCH = 128
-LONG_PART = 0.02
 SAMPLES = 5
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 10.0
@@ -60,7 +59,7 @@ _PLAIN = frozenset({tuple, dict, list, str, int, float})
 class Step:
     """A node at work. Batches are worked through in parts that take little time, so that slow nodes hand on soon."""
 
-    __slots__ = ("_handed_on", "_part", "call", "counts", "node", "outputs", "traffic")
+    __slots__ = ("_handed_on", "_pace", "_pace_of_pouring", "call", "counts", "node", "outputs", "traffic")
 
     def __init__(self, node: Node, counts: NodeReport, call: Callable[..., object], traffic: Traffic) -> None:
         self.node = node
@@ -69,7 +68,8 @@ class Step:
         self.traffic = traffic
         self.outputs: list[Take] = []
         self._handed_on = 0.0
-        self._part = 1
+        self._pace = Pace()
+        self._pace_of_pouring = Pace()
 
     def take(self, batch: Batch) -> None:
         """Work through a batch."""
@@ -77,9 +77,9 @@ class Step:
         begin = 0
         while begin < len(batch):
             self.traffic.check()
-            part = batch if not begin and self._part >= len(batch) else batch[begin : begin + self._part]
+            part = batch if not begin and self._pace.rows >= len(batch) else batch[begin : begin + self._pace.rows]
             begin += len(part)
-            self._adapt(len(part), self.timed(self._work_through, part))
+            self._pace.took(len(part), self.timed(self._work_through, part))
 
     def give(self, rows: Batch, answers: Batch) -> None:
         """Hand on what the node answered to `rows`: None is no row, an iterator is that many."""
@@ -100,20 +100,19 @@ class Step:
 
     def pour(self, rows: Iterator[object], ready: Batch, row: object = NO_ROW) -> Batch:
         """Hand on what an iterator gives after what is `ready` already; return the last few, yet to be handed on."""
-        part, ended = 1, False
+        pace, ended = self._pace_of_pouring, False
         try:
             while not ended:
-                began, missing = time.perf_counter(), len(ready) + part
-                error = _extended(ready, islice(rows, part))
-                ended = len(ready) < missing
+                began, before, part = time.perf_counter(), len(ready), pace.rows
+                error = _extended(ready, map(next, self.traffic.underway(self, [rows] * part)))
+                self.traffic.check()
+                ended = len(ready) < before + part
                 if error is not None:
                     self.failed(row, error)
-                seconds = time.perf_counter() - began
-                part = 1 if seconds > LONG_PART else min(part * 2, BATCH)
-                if len(ready) >= BATCH or seconds > LONG_PART:
+                pace.took(len(ready) - before, time.perf_counter() - began)
+                if row is NO_ROW or pace.is_slow or len(ready) >= BATCH:
                     self.hand_on(ready)
                     ready = []
-                self.traffic.check()
         except BaseException:
             with contextlib.suppress(Exception):  # what ended the run is told, not what came of it
                 _close(rows)
@@ -192,22 +191,18 @@ class Step:
 
     def _answers(self, rows: Batch) -> Batch:
         answers: Batch = []
-        answering = map(self.call, rows)
+        answering = map(self.call, self.traffic.underway(self, rows.copy()))
         while True:
             before = len(answers)
             error = _extended(answers, answering)
             is_done = error is None and len(answers) == len(rows)
-            self.counts.rows_in += len(answers) - before + (not is_done)
+            self.counts.rows_in += len(answers) - before
             if is_done:
                 return answers
+            self.traffic.check()
+            self.counts.rows_in += 1
             self.failed(rows[len(answers)], error or RuntimeError("it raised StopIteration"))
             answers.append(LEFT_OUT)
-
-    def _adapt(self, rows: int, seconds: float) -> None:
-        if seconds > LONG_PART:
-            self._part = max(self._part // 2, 1)
-        elif rows == self._part:
-            self._part = min(self._part * 2, BATCH)
 
 
 def retrying(call: Callable[..., object], times: int, traffic: Traffic) -> Callable[..., object]:

@@ -39,6 +39,7 @@ class Traffic:
         self.rows = 0
         self.failure: BaseException | None = None
         self._stopping = False
+        self._underway: dict[int, Batch] = {}
 
     @property
     def stopping(self) -> bool:
@@ -57,6 +58,17 @@ class Traffic:
                 self.failure = failure
             self._stopping = True
             self.changed.notify_all()
+        for rows in list(self._underway.values()):
+            rows.clear()
+
+    def underway(self, worker: object, rows: Batch) -> Batch:
+        """Return the list that a worker is about to iterate over; where the run stops it is emptied, which ends that.
+
+        So a loop in C, which does not look whether to stop, ends with the call that it is in.
+        """
+        self._underway[id(worker)] = rows
+        self.check()
+        return rows
 
     def poke(self) -> None:
         """Let whoever waits look again."""
