@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tallyline.graph.step import Batch
 
 __all__ = ["Inbox", "Stopped", "Traffic", "Unwanted"]
+
+T = TypeVar("T")
 
 
 class Stopped(BaseException):
@@ -39,7 +41,7 @@ class Traffic:
         self.rows = 0
         self.failure: BaseException | None = None
         self._stopping = False
-        self._underway: dict[int, Batch] = {}
+        self._underway: dict[int, list[Any]] = {}
 
     @property
     def stopping(self) -> bool:
@@ -61,7 +63,7 @@ class Traffic:
         for rows in list(self._underway.values()):
             rows.clear()
 
-    def underway(self, worker: object, rows: Batch) -> Batch:
+    def underway(self, worker: object, rows: list[T]) -> list[T]:
         """Return the list that a worker is about to iterate over; where the run stops it is emptied, which ends that.
 
         So a loop in C, which does not look whether to stop, ends with the call that it is in.
