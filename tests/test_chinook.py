@@ -13,7 +13,7 @@ import psycopg
 import pytest
 import time_machine
 
-from tests.cli.terminal import tallyline
+from tests.cli.terminal import Answer, tallyline
 from tests.warehouse.publishing import facts
 
 if TYPE_CHECKING:
@@ -103,14 +103,19 @@ def as_shown(total: Counter[tuple[str, str | None]], unit: int = 1) -> list[dict
     ]
 
 
+def with_sales(shown: Answer) -> list[dict[str, object]]:
+    """Return what was shown, without the months in which nothing was sold."""
+    return [value for value in shown.data if value["value"]]
+
+
 def test_revenue_by_month_is_what_the_shop_says(project: Path, ask: Ask) -> None:
     shown = tallyline("show", "revenue", "--by", "month", "--json", project=project)
-    assert shown.data == as_shown(cents_by(ask, country=False), 100)
+    assert with_sales(shown) == as_shown(cents_by(ask, country=False), 100)
 
 
 def test_revenue_by_month_and_country_is_what_the_shop_says(project: Path, ask: Ask) -> None:
     shown = tallyline("show", "revenue", "--by", "month", "--split", "country", "--json", project=project)
-    assert shown.data == as_shown(cents_by(ask, country=True), 100)
+    assert with_sales(shown) == as_shown(cents_by(ask, country=True), 100)
 
 
 def test_revenue_of_one_country_is_what_the_shop_says(project: Path, ask: Ask) -> None:
@@ -118,7 +123,7 @@ def test_revenue_of_one_country_is_what_the_shop_says(project: Path, ask: Ask) -
     of_france = {
         (month, None): cents for (month, part), cents in cents_by(ask, country=True).items() if part == "France"
     }
-    assert shown.data == as_shown(Counter(of_france), 100)
+    assert with_sales(shown) == as_shown(Counter(of_france), 100)
 
 
 def test_all_invoices_are_there(project: Path) -> None:

@@ -81,7 +81,7 @@ def watch():
 def reach(statement):
     if TOLD:
         os.write(int(TOLD), b".")
-    elif statement.startswith(os.environ.get("END_BEFORE", "nothing")):
+    elif statement.strip().startswith(os.environ.get("END_BEFORE", "nothing")):
         del os.environ["END_BEFORE"]
         os.kill(os.getpid(), int(os.environ["SIGNAL"]))
 '''
@@ -207,8 +207,9 @@ def test_killed_while_it_reads(
     "statement",
     [
         "INSERT INTO series",
-        "UPDATE hourly_value",
+        "DELETE FROM hourly_value",
         "DELETE FROM daily_value",
+        "INSERT INTO covered",
         "UPDATE run",
         "COMMIT",
     ],
@@ -267,7 +268,7 @@ def test_interrupted_while_it_reads(
 
 
 @pytest.mark.parametrize(
-    ("number", "statement"), [(signal.SIGTERM, "INSERT INTO hourly_value"), (signal.SIGINT, "COMMIT")]
+    ("number", "statement"), [(signal.SIGTERM, "DELETE FROM hourly_value"), (signal.SIGINT, "COMMIT")]
 )
 def test_interrupted_while_it_publishes(
     project: Path, warehouse_url: str, first: list[Fact], number: signal.Signals, statement: str
@@ -278,18 +279,28 @@ def test_interrupted_while_it_publishes(
     assert states(warehouse_url) == [("done", ""), ("stopped", "KeyboardInterrupt")]
 
 
-@pytest.mark.parametrize("other", ["others", "numbers"])
 def test_two_processes_at_once(
-    project: Path, warehouse_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: str
+    project: Path, warehouse_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places = (tmp_path / "one", tmp_path / "two")
-    with met_half_way(project, places[0]) as one, met_half_way(project, places[1], other) as two:
+    with met_half_way(project, places[0]) as one, met_half_way(project, places[1], "others") as two:
         for place in places:
             let_go(place)
         assert [ended(process) for process in (one, two)] == [(0, ""), (0, "")]
     assert states(warehouse_url) == [("done", "")] * 2
     found = everything(warehouse_url)
     monkeypatch.setenv("WAREHOUSE_URL", f"sqlite:///{tmp_path / 'alone.db'}")
-    for source in {"numbers", other}:
+    for source in ("numbers", "others"):
         assert read(project, source) == 0
     assert found == everything(os.environ["WAREHOUSE_URL"])
+
+
+def test_a_source_is_not_read_by_two_processes_at_once(project: Path, warehouse_url: str, tmp_path: Path) -> None:
+    with met_half_way(project, tmp_path / "meeting") as process:
+        second = tallyline("read", "numbers", "--write", *WINDOW, project=project)
+        assert second.status == 1
+        assert f"numbers is being read already: run 1, process {process.pid} on " in second.err
+        let_go(tmp_path / "meeting")
+        assert ended(process) == (0, "")
+    assert read(project) == 0
+    assert states(warehouse_url) == [("done", "")] * 2

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import URL, Engine
     from sqlalchemy.engine.interfaces import DBAPIConnection
-    from sqlalchemy.exc import SQLAlchemyError
     from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
 __all__ = ["database_url", "open_database", "reading", "reason", "sqlite_file"]
@@ -96,7 +95,7 @@ def reading(text: str, folder: Path | None = None) -> Iterator[Engine]:
         engine.dispose()
 
 
-def reason(error: SQLAlchemyError) -> str:
+def reason(error: Exception) -> str:
     """Return what the database said, without the statement and its parameters."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     told = getattr(cause, "diag", None)  # PostgreSQL's; elsewhere, and while not connected, there is only the text

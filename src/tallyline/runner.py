@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tallyline.errors import TallylineError
+from tallyline.errors import RunFailed, TallylineError
 from tallyline.graph import Report, State, node, run
 from tallyline.plan import Normalizer, Points
 from tallyline.warehouse import Changes, Reading
-from tallyline.window import Window, parse_zone
+from tallyline.window import Window, parse_zone, start_of_day
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
     from tallyline.graph import Graph
     from tallyline.project import Project
     from tallyline.sources import Source
-    from tallyline.warehouse import Warehouse
+    from tallyline.warehouse import Differing, Warehouse
 
 __all__ = ["ReadResult", "choose_window", "outline", "read_graph", "read_source"]
 
@@ -28,6 +28,8 @@ __all__ = ["ReadResult", "choose_window", "outline", "read_graph", "read_source"
 class ReadResult:
     """How a read went: `changes` against what was published, or the `error` that ended it with nothing written.
 
+    Of a read that did not write, `differing` are the first published values that would change.
+
     `window` is None where there was none to read, because the source is yet to start.
     """
 
@@ -35,6 +37,7 @@ class ReadResult:
     window: Window | None
     report: Report = field(default_factory=Report)
     changes: Changes = field(default_factory=Changes)
+    differing: Sequence[Differing] = ()
     error: Exception | None = None
 
 
@@ -82,7 +85,9 @@ def read_source(
     the run, such as Ctrl-C, is entered in the ledger and raised.
     """
     report = Report()
-    number = warehouse.begin(source.name, window) if write else None
+    number = _begun(source, warehouse, window) if write else None
+    if isinstance(number, RunFailed):
+        return ReadResult(source.name, window, error=number)
 
     def keep(latest: Report) -> None:
         nonlocal report
@@ -91,8 +96,8 @@ def read_source(
 
     try:
         points = _collect(project, source, window, now, keep, write=write)
-        reading = Reading(source.name, window, source.options.facts, list(points), tuple(project.sources))
-        changes = _finish(project, warehouse, reading, report, number)
+        reading = _reading(project, source, window, points)
+        result = _finish(project, warehouse, reading, report, number)
     except BaseException as error:
         if number is not None:
             state = State.FAILED if isinstance(error, Exception) else State.STOPPED
@@ -101,7 +106,30 @@ def read_source(
         if not isinstance(error, TallylineError):
             raise
         return ReadResult(source.name, window, report, error=error)
-    return ReadResult(source.name, window, report, changes)
+    return result
+
+
+def _begun(source: Source, warehouse: Warehouse, window: Window) -> int | RunFailed:
+    try:
+        return warehouse.begin(source.name, window, source.definition)
+    except RunFailed as refused:
+        return refused
+
+
+def _reading(project: Project, source: Source, window: Window, points: Points) -> Reading:
+    options = source.options
+    tells_all = options.start is not None and window.since <= start_of_day(options.start, project.zone)
+    return Reading(
+        source=source.name,
+        window=window,
+        grain=options.facts,
+        points=points,
+        sources=tuple(project.sources),
+        lookback=options.lookback,
+        snapshot=options.snapshot,
+        tells_all=tells_all,
+        most_new_series=options.most_new_series,
+    )
 
 
 def _collect(
@@ -122,10 +150,12 @@ def _collect(
     return points
 
 
-def _finish(project: Project, warehouse: Warehouse, reading: Reading, report: Report, number: int | None) -> Changes:
+def _finish(project: Project, warehouse: Warehouse, reading: Reading, report: Report, number: int | None) -> ReadResult:
     if number is None:
-        return warehouse.preview(reading, project.plan)
-    return warehouse.publish(number, reading, project.plan, report.as_dict())
+        preview = warehouse.preview(reading, project.plan)
+        return ReadResult(reading.source, reading.window, report, preview.changes, preview.differing)
+    changes = warehouse.publish(number, reading, project.plan, report.as_dict())
+    return ReadResult(reading.source, reading.window, report, changes)
 
 
 def outline(source: Source) -> Graph:

@@ -21,6 +21,7 @@ __all__ = [
     "Clock",
     "Grain",
     "Window",
+    "bucket_before",
     "gaps",
     "parse_last",
     "parse_moment",
@@ -78,6 +79,8 @@ class Grain(StrEnum):
         return floor if floor == moment else self.after(moment, zone)
 
 
+_DAYS_BACK = {Grain.DAY: 1, Grain.WEEK: 7}
+_MONTHS_BACK = {Grain.MONTH: 1, Grain.QUARTER: 3, Grain.YEAR: 12}
 _LONGEST_DAYS = {Grain.DAY: 1, Grain.WEEK: 7, Grain.MONTH: 31, Grain.QUARTER: 92, Grain.YEAR: 366}
 
 
@@ -148,6 +151,27 @@ def start_of_day(day: date, zone: ZoneInfo) -> datetime:
     '2026-06-30T22:00:00+00:00'
     """
     return datetime.combine(day, time(), zone).astimezone(UTC)
+
+
+def bucket_before(bucket: datetime, by: Grain, back: Grain, zone: ZoneInfo) -> datetime:
+    """Return the beginning of the bucket that one is compared with: the same an hour, a day … a year earlier.
+
+    Hours and days go back by the calendar of the zone. Weeks go back a year by 52 weeks, so that they stay weeks.
+
+    >>> paris = ZoneInfo("Europe/Paris")
+    >>> bucket_before(start_of_day(date(2026, 3, 30), paris), Grain.DAY, Grain.WEEK, paris).isoformat()
+    '2026-03-22T23:00:00+00:00'
+    """
+    if by is Grain.HOUR and back is Grain.HOUR:
+        return by.floor(bucket - timedelta(microseconds=1), zone)
+    local = bucket.astimezone(zone)
+    if by is Grain.WEEK and back is Grain.YEAR:
+        earlier = local.replace(tzinfo=None) - timedelta(weeks=52)
+    elif back in _DAYS_BACK:
+        earlier = local.replace(tzinfo=None) - timedelta(days=_DAYS_BACK[back])
+    else:
+        earlier = _months_before(local.replace(tzinfo=None), _MONTHS_BACK[back])
+    return by.floor(earlier.replace(tzinfo=zone), zone)
 
 
 def parse_zone(name: str) -> ZoneInfo:
@@ -237,6 +261,13 @@ def gaps(window: Window, covered: Iterable[Window]) -> Iterator[Window]:
         reached = max(reached, part.until)
     if reached < window.until:
         yield Window(reached, window.until)
+
+
+def _months_before(local: datetime, months: int) -> datetime:
+    year, month = divmod(local.year * 12 + local.month - 1 - months, 12)
+    first = local.replace(year=year, month=month + 1, day=1)
+    last_day = (_first_day(Grain.MONTH, first.date() + timedelta(days=31)) - timedelta(days=1)).day
+    return first.replace(day=min(local.day, last_day))
 
 
 def _count(match: re.Match[str]) -> int:

@@ -46,6 +46,7 @@ def sales():
 DAYS = [
     {"time": "2026-07-01T00:00:00+02:00", "value": 5.0, "part": None, "complete": True},
     {"time": "2026-07-02T00:00:00+02:00", "value": 10.0, "part": None, "complete": True},
+    {"time": "2026-07-03T00:00:00+02:00", "value": 0.0, "part": None, "complete": True},
     {"time": "2026-07-04T00:00:00+02:00", "value": 7.5, "part": None, "complete": True},
     {"time": "2026-07-05T00:00:00+02:00", "value": 2.0, "part": None, "complete": False},
 ]
@@ -93,7 +94,7 @@ Revenue by day, in USD
    ┤█████ █████       █████
    ┤█████ █████       █████
    ┤█████ █████       █████ ░░░░░
- 0 ┤█████ █████       █████ ░░░░░
+ 0 ┤█████ █████ _____ █████ ░░░░░
     01 Jul 2026        05 Jul 2026
 last complete: 7.5 (04 Jul 2026)
 ░ not complete yet: 2 so far (05 Jul 2026)
@@ -120,12 +121,18 @@ def test_the_grain_is_chosen(project: Path) -> None:
 
 
 def test_a_dim_is_split(project: Path) -> None:
-    parts = [(value["part"], value["value"]) for value in show(project, "--split", "country", "--json").data]
+    parts = [
+        (value["part"], value["value"])
+        for value in show(project, "--split", "country", "--json").data
+        if value["value"]
+    ]
     assert parts == [("DE", 2), ("FR", 3), ("FR", 6), ("Österreich", 4), ("FR", 7.5), ("FR", 2)]
 
 
-def test_a_dim_that_no_series_has_splits_nothing(project: Path) -> None:
-    assert show(project, "--split", "planet", "--json").data == DAYS
+def test_a_dim_that_no_series_has_is_refused(project: Path) -> None:
+    answer = show(project, "--split", "planet", "--json")
+    assert answer.status == 2
+    assert answer.err == 'error: there is no dim of revenue called "planet"; there are: country\n'
 
 
 def test_the_chart_of_parts_names_them(project: Path) -> None:
@@ -134,9 +141,9 @@ def test_the_chart_of_parts_names_them(project: Path) -> None:
 
 
 def test_a_dim_is_narrowed(project: Path) -> None:
-    assert values(show(project, "--where", "country=FR", "--json")) == [3, 6, 7.5, 2]
-    assert values(show(project, "--where", "country=Österreich", "--json")) == [4]
-    assert values(show(project, "--where", "country=FR", "--where", "plan=pro", "--json")) == []
+    assert values(show(project, "--where", "country=FR", "--json")) == [3, 6, 0, 7.5, 2]
+    assert values(show(project, "--where", "country=Österreich", "--json")) == [4, 0, 0, 0]
+    assert show(project, "--where", "country=FR", "--where", "plan=pro").status == 2
 
 
 def test_a_value_to_be_kept_may_hold_an_equals_sign(project: Path) -> None:
@@ -146,13 +153,13 @@ def test_a_value_to_be_kept_may_hold_an_equals_sign(project: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--since", "2026-07-02"], [10, 7.5, 2]),
+        (["--since", "2026-07-02"], [10, 0, 7.5, 2]),
         (["--until", "2026-07-02"], [5]),
-        (["--since", "2026-07-02", "--until", "2026-07-05"], [10, 7.5]),
-        (["--since", "2026-07-01T22:00Z", "--until", "2026-07-04T21:59Z"], [10, 7.5]),
+        (["--since", "2026-07-02", "--until", "2026-07-05"], [10, 0, 7.5]),
+        (["--since", "2026-07-01T22:00Z", "--until", "2026-07-04T21:59Z"], [10, 0, 7.5]),
         (["--last", "1d"], [2]),
         (["--last", "2d"], [7.5, 2]),
-        (["--last", "1w"], [5, 10, 7.5, 2]),
+        (["--last", "1w"], [5, 10, 0, 7.5, 2]),
         (["--last", "1h"], [2]),
         (["--since", "2026-08-01"], []),
     ],

@@ -379,7 +379,7 @@ def test_dims_of_more_than_1000_characters_are_refused() -> None:
 POINT = Point("users.new", "{}", TEN, 5.0)
 
 
-def combined(combine: Combine, *values: float) -> list[float]:
+def combined(combine: Combine, *values: float) -> list[object]:
     points = Points(combine)
     for value in values:
         points.add(POINT._replace(value=value))
@@ -430,13 +430,14 @@ KEYS = st.tuples(st.sampled_from("abc"), st.integers(0, 3))
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(KEYS, st.integers(-100, 100))))
-def test_points_are_summed_as_by_hand_in_the_order_they_came(rows: list[tuple[tuple[str, int], int]]) -> None:
+def test_points_are_summed_as_by_hand_series_by_series(rows: list[tuple[tuple[str, int], int]]) -> None:
     points = Points(Combine.SUM)
     by_hand: dict[tuple[str, int], int] = {}
     for (metric, hour), value in rows:
         points.add(Point(metric, "{}", TEN + timedelta(hours=hour), float(value)))
         by_hand[metric, hour] = by_hand.get((metric, hour), 0) + value
     assert len(points) == len(by_hand)
-    assert [(point.metric, point.bucket, point.value) for point in points] == [
+    assert sorted((point.metric, point.bucket, point.value) for point in points) == sorted(
         (metric, TEN + timedelta(hours=hour), value) for (metric, hour), value in by_hand.items()
-    ]
+    )
+    assert [metric for metric, _ in points.series] == list(dict.fromkeys(metric for metric, _ in by_hand))

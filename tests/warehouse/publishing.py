@@ -69,7 +69,7 @@ def reading(
     for row in rows:
         for point in normalize(row):
             points.add(point)
-    return Reading(source, whole, grain, list(points), sources)
+    return Reading(source, whole, grain, points, sources)
 
 
 def publish(warehouse: Warehouse, told: Reading, plan: Plan = PLAN) -> Changes:

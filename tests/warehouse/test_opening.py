@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from tallyline.warehouse import Warehouse
 
+COLUMNS = ["metric", "time", "value", "dims", "source", "complete", "sketch"]
 DAY = window("2026-07-14", "2026-07-15")
 TOLD = reading([({"time": "2026-07-14 10:00", "country": "FR"}, {"users.new": 3})], DAY)
 
@@ -59,7 +60,7 @@ def test_migrations_make_the_keys_that_the_code_speaks_of(warehouse: Warehouse, 
 @pytest.mark.parametrize("view", ["hourly", "daily"])
 def test_the_views_have_the_columns_that_are_documented(warehouse: Warehouse, warehouse_url: str, view: str) -> None:
     engine = create_engine(warehouse_url)
-    assert [column["name"] for column in inspect(engine).get_columns(view)] == ["metric", "time", "value", "dims"]
+    assert [column["name"] for column in inspect(engine).get_columns(view)] == COLUMNS
     engine.dispose()
 
 
@@ -85,7 +86,7 @@ def test_opening_again_finds_what_was_written(warehouse_url: str) -> None:
 def test_to_read_only_a_missing_warehouse_is_an_empty_one_and_is_not_made(warehouse_url: str, tmp_path: Path) -> None:
     with open_warehouse(warehouse_url, UTC_ZONE) as warehouse:
         assert warehouse.metrics() == {}
-        assert warehouse.preview(TOLD, PLAN).added == 1
+        assert warehouse.preview(TOLD, PLAN).changes.added == 1
     assert list(tmp_path.iterdir()) == []
     if not warehouse_url.startswith("sqlite"):
         assert tables_of(warehouse_url) == {}
@@ -146,7 +147,7 @@ def test_many_may_open_a_new_warehouse_at_once(warehouse_url: str) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert sorted(pool.map(begin, range(8))) == list(range(1, 9))
-    assert rows_of(warehouse_url, "SELECT count(*) FROM migration") == [(1,)]
+    assert rows_of(warehouse_url, "SELECT count(*) FROM migration") == [(len(migrations.MIGRATIONS),)]
 
 
 def test_many_may_publish_at_once_and_none_gets_in_the_way_of_another(warehouse_url: str) -> None:

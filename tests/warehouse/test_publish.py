@@ -171,7 +171,7 @@ def test_a_preview_tells_what_would_change_and_changes_nothing(warehouse: Wareho
     publish(warehouse, reading([(TEN, {"users.new": 3}), (german, {"users.new": 4})], DAY))
     before = facts(warehouse_url, "hourly"), facts(warehouse_url, "daily"), warehouse.runs(), warehouse.metrics()
     told = reading([(TEN, {"users.new": 5}), (ELEVEN, {"users.new": 6, "users.total": 7})], DAY)
-    assert warehouse.preview(told, PLAN) == Changes(added=2, changed=1, removed=1)
+    assert warehouse.preview(told, PLAN).changes == Changes(added=2, changed=1, removed=1)
     after = facts(warehouse_url, "hourly"), facts(warehouse_url, "daily"), warehouse.runs(), warehouse.metrics()
     assert after == before
 
@@ -179,4 +179,4 @@ def test_a_preview_tells_what_would_change_and_changes_nothing(warehouse: Wareho
 def test_what_a_preview_told_is_what_is_published(warehouse: Warehouse) -> None:
     publish(warehouse, reading([(TEN, {"users.new": 3})], DAY))
     told = reading([(ELEVEN, {"users.new": 6})], DAY)
-    assert warehouse.preview(told, PLAN) == publish(warehouse, told) == Changes(added=1, removed=1)
+    assert warehouse.preview(told, PLAN).changes == publish(warehouse, told) == Changes(added=1, removed=1)

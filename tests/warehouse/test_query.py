@@ -27,8 +27,8 @@ def publish_days(warehouse: Warehouse, *rows: Row, source: str = "shop") -> None
 
 
 def told(values: list[Value]) -> list[tuple[str, float]]:
-    """Return the values with their days."""
-    return [(f"{value.time:%Y-%m-%d}", value.value) for value in values]
+    """Return the values with their days, but for days on which nothing was counted."""
+    return [(f"{value.time:%Y-%m-%d}", value.value) for value in values if value.value]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,8 @@ def test_months_are_those_of_the_business_zone(warehouse_url: str) -> None:
     rows = [({"time": "2026-06-30 22:30+00:00"}, {"users.new": 1})]  # half past midnight on 1 July in Paris
     with open_warehouse(warehouse_url, PARIS, write=True) as warehouse:
         publish(warehouse, reading(rows, YEAR.widened(Grain.DAY, PARIS), zone=PARIS))
-        assert [value.time for value in warehouse.query("users.new", by="month")] == [at("2026-07-01", PARIS)]
+        months = warehouse.query("users.new", by="month")
+        assert [value.time for value in months if value.value] == [at("2026-07-01", PARIS)]
 
 
 @pytest.mark.parametrize(
@@ -92,23 +93,26 @@ def test_split_tells_the_values_of_a_dim_apart(warehouse: Warehouse) -> None:
         ({"date": "2026-07-14", "country": "DE", "plan": "b"}, {"users.new": 4}),
     )
     values = warehouse.query("users.new", split="country")
-    assert [(value.part, value.value) for value in values] == [("DE", 4), ("FR", 1 + 2)]
+    assert [(value.part, value.value) for value in values if value.value] == [("DE", 4), ("FR", 1 + 2)]
 
 
 def test_parts_come_in_the_same_order_on_both_databases(warehouse: Warehouse) -> None:
     countries = ["zürich", "a", "Österreich", "Zagreb", "A", "österreich", "日本", "", "ß", "b-c", "b c", "🎵"]
     rows: list[Row] = [({"date": "2026-07-14", "country": country}, {"users.new": 1}) for country in countries]
     publish_days(warehouse, *rows, ({"date": "2026-07-14"}, {"users.new": 1}))
-    parts = [value.part for value in warehouse.query("users.new", split="country")]
+    parts = [value.part for value in warehouse.query("users.new", split="country", until=at("2026-07-15"))]
     assert parts == [*sorted(countries), None]
-    assert [value.part for value in warehouse.query("users.new", by="year", split="country")] == parts
+    assert [
+        value.part for value in warehouse.query("users.new", by="year", split="country", until=at("2026-07-15"))
+    ] == parts
 
 
 def test_time_comes_before_part(warehouse: Warehouse) -> None:
     days = [("2026-07-15", "a"), ("2026-07-14", "b"), ("2026-07-14", "a")]
     publish_days(warehouse, *(({"date": day, "plan": plan}, {"users.new": 1}) for day, plan in days))
     values = warehouse.query("users.new", split="plan")
-    assert [(f"{value.time:%Y-%m-%d}", value.part) for value in values] == sorted(days)
+    assert [(f"{value.time:%Y-%m-%d}", value.part) for value in values if value.value] == sorted(days)
+    assert [(value.time, value.part) for value in values] == sorted((value.time, value.part) for value in values)
 
 
 def test_where_keeps_the_series_that_have_these_dims(warehouse: Warehouse) -> None:
@@ -120,13 +124,16 @@ def test_where_keeps_the_series_that_have_these_dims(warehouse: Warehouse) -> No
     )
     assert told(warehouse.query("users.new", where={"plan": "b"})) == [("2026-07-14", 2 + 4)]
     assert told(warehouse.query("users.new", where={"plan": "b", "country": "FR"})) == [("2026-07-14", 2)]
-    assert warehouse.query("users.new", where={"planet": "Earth"}) == []
+    assert told(warehouse.query("users.new", where={"plan": "c"})) == []
+    for asked in ({"where": {"planet": "Earth"}}, {"split": "planet"}):
+        with pytest.raises(UnknownName, match=r'no dim of users.new called "planet"; did you mean "plan"\? There are'):
+            warehouse.query("users.new", **asked)
 
 
 @pytest.mark.parametrize("dim", ["utm.source", "Country of birth", "pays", "país", "$x", "0", "a'b", "%s"])
 def test_a_dim_may_have_any_name(warehouse: Warehouse, dim: str) -> None:
     publish_days(warehouse, ({"date": "2026-07-14", dim: "x"}, {"users.new": 1}))
-    [value] = warehouse.query("users.new", split=dim, where={dim: "x"})
+    [value] = warehouse.query("users.new", split=dim, where={dim: "x"}, until=at("2026-07-15"))
     assert (value.part, value.value) == ("x", 1)
 
 
@@ -148,9 +155,10 @@ def test_until_is_not_in_the_window_itself(warehouse: Warehouse) -> None:
 def test_hours_are_told_where_they_are_known(warehouse: Warehouse) -> None:
     rows = [({"time": f"2026-07-14 {hour}:00"}, {"users.new": hour}) for hour in (10, 12)]
     publish(warehouse, reading(rows, window("2026-07-14", "2026-07-15")))
-    values = warehouse.query("users.new", by="hour")
+    values = warehouse.query("users.new", by="hour", until=at("2026-07-14 13:00"))
     assert [(value.time, value.value) for value in values] == [
         (at("2026-07-14 10:00"), 10),
+        (at("2026-07-14 11:00"), 0),
         (at("2026-07-14 12:00"), 12),
     ]
 
@@ -162,8 +170,8 @@ def test_hours_of_what_is_known_by_the_day_are_refused(warehouse: Warehouse) -> 
 
 
 def test_a_window_without_hours_is_empty_and_not_refused(warehouse: Warehouse) -> None:
-    publish(warehouse, reading([({"time": "2026-07-14 10:00"}, {"users.new": 1})], YEAR))
-    assert warehouse.query("users.new", by="hour", since=at("2026-08-01")) == []
+    publish(warehouse, reading([({"time": "2026-07-14 10:00"}, {"users.total": 1})], YEAR))
+    assert warehouse.query("users.total", by="hour", since=at("2026-08-01")) == []
 
 
 def test_a_metric_that_was_never_written_is_unknown(warehouse: Warehouse) -> None:
@@ -172,9 +180,43 @@ def test_a_metric_that_was_never_written_is_unknown(warehouse: Warehouse) -> Non
         warehouse.query("users.nwe")
 
 
-def test_a_bucket_that_nothing_is_known_for_is_missing(warehouse: Warehouse) -> None:
-    publish_days(warehouse, *(({"date": f"2026-07-{day}"}, {"users.new": 0}) for day in (13, 15)))
-    assert told(warehouse.query("users.new")) == [("2026-07-13", 0), ("2026-07-15", 0)]
+def test_a_bucket_that_was_not_read_is_missing_and_one_that_gave_nothing_is_zero(warehouse: Warehouse) -> None:
+    for day, until, rows in (
+        ("2026-07-13", "2026-07-14", [({"time": "2026-07-13 10:00"}, {"users.new": 3})]),
+        ("2026-07-15", "2026-07-17", [({"time": "2026-07-16 10:00"}, {"users.new": 4})]),
+    ):
+        publish(warehouse, reading(rows, window(day, until)))
+    values = warehouse.query("users.new")
+    assert [(f"{value.time:%d}", value.value) for value in values] == [("13", 3), ("15", 0), ("16", 4)]
+
+
+def test_what_is_no_count_is_missing_where_nothing_was_told(warehouse: Warehouse) -> None:
+    for metric in ("users.total", "latency.least", "latency.most"):
+        publish_days(warehouse, *(({"date": f"2026-07-{day}"}, {metric: 0}) for day in (13, 15)))
+        assert [f"{value.time:%d}" for value in warehouse.query(metric)] == ["13", "15"]
+
+
+def test_zeros_begin_with_the_first_window_in_which_the_source_told_of_the_metric(warehouse: Warehouse) -> None:
+    publish(
+        warehouse, reading([({"time": "2026-07-13 10:00"}, {"users.total": 3})], window("2026-07-01", "2026-07-14"))
+    )
+    new = reading([({"time": "2026-07-15 10:00"}, {"users.new": 4})], window("2026-07-14", "2026-07-16"))
+    publish(warehouse, new)
+    values = warehouse.query("users.new", since=at("2026-07-01"))
+    assert [(f"{value.time:%d}", value.value) for value in values] == [("14", 0), ("15", 4)]
+
+
+def test_nothing_is_zero_that_is_yet_to_come(warehouse_url: str) -> None:
+    now = at("2026-07-14 15:20")
+    with open_warehouse(warehouse_url, UTC_ZONE, write=True, clock=lambda: now) as warehouse:
+        publish(
+            warehouse, reading([({"time": "2026-07-14 10:00"}, {"users.new": 1})], window("2026-07-14", "2026-07-16"))
+        )
+        values = warehouse.query("users.new", by="hour", since=at("2026-07-14 14:00"))
+    assert [(f"{value.time:%H}", value.value, value.complete) for value in values] == [
+        ("14", 0, True),
+        ("15", 0, False),
+    ]
 
 
 def test_sums_are_free_of_the_noise_of_binary_fractions(warehouse: Warehouse) -> None:
@@ -197,7 +239,7 @@ def test_a_bucket_is_complete_once_it_was_read_to_its_end(warehouse_url: str) ->
     rows = [({"time": hour}, {"users.new": 1}) for hour in hours]
     with open_warehouse(warehouse_url, UTC_ZONE, write=True, clock=lambda: now) as warehouse:
         publish(warehouse, reading(rows, whole))
-        by_hour = warehouse.query("users.new", by="hour")
+        by_hour = [value for value in warehouse.query("users.new", by="hour") if value.value]
         assert [(f"{value.time:%d %H}", value.complete) for value in by_hour] == [
             ("13 10", True),
             ("14 14", True),

@@ -88,7 +88,7 @@ def publish(warehouse: Warehouse, source: str, window: Window, grain: Grain, row
         {"name": f"read_{source}", "in": 0, "out": len(points), "errors": 0, "seconds": 0.8, "state": "done"},
         {"name": "write", "in": len(points), "out": 0, "errors": 0, "seconds": 0.3, "state": "done"},
     ]
-    warehouse.publish(run, Reading(source, window, grain, list(points)), PLAN, {"state": "done", "nodes": nodes})
+    warehouse.publish(run, Reading(source, window, grain, points), PLAN, {"state": "done", "nodes": nodes})
 
 
 def _days() -> Iterator[Row]:

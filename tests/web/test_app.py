@@ -97,11 +97,16 @@ def test_the_data_of_an_unknown_dashboard_is_an_error_in_json(visit: Visit) -> N
 
 def test_numbers_are_exact_and_gaps_are_null(visit: Visit, warehouse: Warehouse) -> None:
     values = {LAST_SUNDAY: 0.1, YESTERDAY - timedelta(days=2): 1234567.89, YESTERDAY: 0.3}
-    publish_days(warehouse, "revenue", values)
-    told = panel(visit("revenue"))
+    publish_days(warehouse, "users.paying", values)
+    told = panel(visit("users.paying"))
     assert told["times"] == [midnight(LAST_SUNDAY + timedelta(days=n)) for n in range(8)]
-    assert told["lines"] == [{"label": "Revenue", "values": [0.1, None, None, None, None, 1234567.89, None, 0.3]}]
-    assert (told["title"], told["unit"], told["by"], told["kind"]) == ("Revenue", "USD", "day", "count")
+    assert told["lines"] == [{"label": "Paying users", "values": [0.1, None, None, None, None, 1234567.89, None, 0.3]}]
+    assert (told["title"], told["unit"], told["by"], told["kind"]) == ("Paying users", "users", "day", "level")
+
+
+def test_days_that_were_read_and_counted_nothing_are_zero(visit: Visit, warehouse: Warehouse) -> None:
+    publish_days(warehouse, "revenue", {LAST_SUNDAY: 2, YESTERDAY: 3})
+    assert panel(visit("revenue"))["lines"] == [{"label": "Revenue", "values": [2, 0, 0, 0, 0, 0, 0, 3]}]
 
 
 def test_the_headline_is_the_last_complete_day_beside_the_same_weekday(visit: Visit, warehouse: Warehouse) -> None:
@@ -124,8 +129,8 @@ def test_the_headline_of_a_range_that_only_holds_today_is_compared_too(visit: Vi
 
 
 def test_a_headline_is_not_older_than_what_it_could_be_compared_with(visit: Visit, warehouse: Warehouse) -> None:
-    publish_days(warehouse, "revenue", {TODAY - timedelta(days=9): 200, TODAY: 3})
-    assert panel(visit("revenue"), "?last=1d")["headline"] is None
+    publish_days(warehouse, "users.paying", {TODAY - timedelta(days=9): 200, TODAY: 3})
+    assert panel(visit("users.paying"), "?last=1d")["headline"] is None
 
 
 def test_parts_are_lines_and_together_the_total_without_noise(visit: Visit, warehouse: Warehouse) -> None:

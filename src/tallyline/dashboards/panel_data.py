@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from functools import partial
+from itertools import takewhile
+from typing import TYPE_CHECKING, cast
 
-from tallyline.window import Grain
+from tallyline.errors import Refused
+from tallyline.plan import Kind
+from tallyline.window import Grain, bucket_before
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
@@ -21,10 +24,10 @@ if TYPE_CHECKING:
 
     Parts = Mapping[datetime, Mapping[str | None, float]]
 
-__all__ = ["Headline", "Line", "PanelData", "read_panel", "together"]
+__all__ = ["Headline", "Line", "PanelData", "read_panel"]
 
 MOST_LINES = 8
-_ONE_WEEK = timedelta(days=7)
+_GATHERED = (Kind.COUNT, Kind.LEVEL, Kind.MEAN, Kind.MINIMUM, Kind.MAXIMUM)
 _SIGNIFICANT = 12
 
 
@@ -56,13 +59,17 @@ class Headline:
 
 @dataclass(frozen=True, slots=True)
 class PanelData:
-    """A panel filled in: `times` are the beginnings of its buckets in UTC, not whole yet from `incomplete_from` on."""
+    """A panel filled in: `times` are the beginnings of its buckets in UTC, not whole yet from `incomplete_from` on.
+
+    `total` is what several lines are together, None where there is one line or they cannot be put together.
+    """
 
     title: str
     unit: str
     by: Grain
     times: list[datetime]
     lines: list[Line]
+    total: list[float | None] | None
     incomplete_from: datetime | None
     headline: Headline | None
 
@@ -78,41 +85,46 @@ def read_panel(
 ) -> PanelData:
     """Read what `panel` shows of `metric` in `window`; `by` replaces the panel's own grain.
 
-    Lines beyond the eight with the greatest sums are gathered in one called "other". Raises UnknownName while nothing
-    was written for the metric, and Refused for hours of a metric that is known by the day.
+    Lines beyond the eight with the greatest sums are gathered in one called "other", where they can be added up.
+    Raises UnknownName while nothing was written for the metric, and Refused for hours of a metric that is known by the
+    day.
     """
     grain = by or panel.by
     window = window.widened(grain, zone)
     oldest_headline = _bucket_before(window.since, grain, zone)
     since = _bucket_before(oldest_headline, grain, zone)
-    values = warehouse.query(panel.metric, by=grain, since=since, until=window.until, split=panel.split)
+    asked = partial(warehouse.query, panel.metric, by=grain, since=since, until=window.until)
+    values = asked(split=panel.split)
+    whole = _whole(asked) if panel.split else values
     parts: defaultdict[datetime, dict[str | None, float]] = defaultdict(dict)
     for value in values:
         parts[value.time][value.part] = value.value
     times = _known_times(list(window.buckets(grain, zone)), parts)
+    lines, of_all = _lines(times, parts, panel, metric), {value.time: value.value for value in whole}
     return PanelData(
         title=panel.title or metric.label,
         unit=metric.unit,
         by=grain,
         times=times,
-        lines=_lines(times, parts, panel, metric),
-        incomplete_from=next((value.time for value in values if not value.complete), None),
-        headline=_headline([value for value in values if value.time >= oldest_headline], parts, metric, grain, zone),
+        lines=lines,
+        total=[of_all.get(time) for time in times] if len(lines) > 1 and of_all else None,
+        incomplete_from=_incomplete_from(values),
+        headline=_headline([value for value in whole if value.time >= oldest_headline], of_all, grain, zone),
     )
 
 
-def together(values: Iterable[float | None], metric: Metric) -> float | None:
-    """Roll up what the parts of a metric have in one bucket, right to twelve significant digits; None if none has any.
+def _whole(asked: Callable[[], Sequence[Value]]) -> Sequence[Value]:
+    """Return the values of all parts together, none where they cannot be put together."""
+    try:
+        return asked()
+    except Refused:
+        return ()
 
-    >>> from tallyline.plan import Metric
-    >>> together([0.1, None, 0.2], Metric("revenue"))
-    0.3
-    """
-    known = [value for value in values if value is not None]
-    if not known:
-        return None
-    total = metric.kind.over_series(known)
-    return total if total.is_integer() else float(f"{total:.{_SIGNIFICANT}g}")
+
+def _incomplete_from(values: Sequence[Value]) -> datetime | None:
+    """Return when the buckets begin that are not complete yet: those at the end, not one in which a gap ends."""
+    running = [value.time for value in takewhile(lambda value: not value.complete, reversed(values))]
+    return running[-1] if running else None
 
 
 def _known_times(times: list[datetime], parts: Parts) -> list[datetime]:
@@ -129,13 +141,19 @@ def _lines(times: Sequence[datetime], parts: Parts, panel: Panel, metric: Metric
     shown = ranked if len(ranked) <= MOST_LINES + 1 else ranked[:MOST_LINES]
     lines = [Line(_label(part, panel, metric), [parts.get(time, {}).get(part) for time in times]) for part in shown]
     gathered = set(ranked) - set(shown)
-    return [*lines, _other(times, parts, gathered, metric)] if gathered else lines
+    return [*lines, _other(times, parts, gathered, metric)] if gathered and metric.kind in _GATHERED else lines
 
 
 def _other(times: Sequence[datetime], parts: Parts, gathered: set[str | None], metric: Metric) -> Line:
     values = [[value for part, value in parts.get(time, {}).items() if part in gathered] for time in times]
-    label = f"other ({len(gathered)})"
-    return Line(label, [together(several, metric) for several in values])
+    return Line(f"other ({len(gathered)})", [_together(several, metric) for several in values])
+
+
+def _together(values: Sequence[float], metric: Metric) -> float | None:
+    if not values:
+        return None
+    total = cast("float", metric.kind.over_series(values))
+    return total if total.is_integer() else float(f"{total:.{_SIGNIFICANT}g}")
 
 
 def _label(part: str | None, panel: Panel, metric: Metric) -> str:
@@ -144,17 +162,15 @@ def _label(part: str | None, panel: Panel, metric: Metric) -> str:
     return part if part is not None else f"no {panel.split}"
 
 
-def _headline(values: Sequence[Value], parts: Parts, metric: Metric, grain: Grain, zone: ZoneInfo) -> Headline | None:
-    last = next((value.time for value in reversed(values) if value.complete), None)
+def _headline(
+    values: Sequence[Value], of_all: Mapping[datetime, float], grain: Grain, zone: ZoneInfo
+) -> Headline | None:
+    last = next((value for value in reversed(values) if value.complete), None)
     if last is None:
         return None
-    before = _bucket_before(last, grain, zone)
-    value, earlier = (together(parts.get(time, {}).values(), metric) for time in (last, before))
-    return None if value is None else Headline(last, value, before, earlier)
+    before = _bucket_before(last.time, grain, zone)
+    return Headline(last.time, last.value, before, of_all.get(before))
 
 
 def _bucket_before(time: datetime, grain: Grain, zone: ZoneInfo) -> datetime:
-    if grain in {Grain.HOUR, Grain.DAY}:
-        local = time.astimezone(zone)
-        return grain.floor((local.replace(tzinfo=None) - _ONE_WEEK).replace(tzinfo=zone), zone)
-    return grain.floor(time - timedelta(seconds=1), zone)
+    return bucket_before(time, grain, Grain.WEEK if grain in {Grain.HOUR, Grain.DAY} else grain, zone)

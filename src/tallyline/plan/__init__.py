@@ -1,6 +1,25 @@
 """The plan: which metrics matter, what each of them is, and the one shape that measurements come in."""
 
-from tallyline.plan.metric import Kind, Metric, Plan
-from tallyline.plan.points import Combine, Normalizer, Point, Points
+from tallyline.plan.formula import Formula, inlined, parse_formula
+from tallyline.plan.metric import Kind, Measured, Metric, Plan
+from tallyline.plan.points import Combine, Normalizer, Point, Points, SeriesKey
+from tallyline.plan.sketch import RELATIVE_ERROR, Sketch, is_statistic, statistic
 
-__all__ = ["Combine", "Kind", "Metric", "Normalizer", "Plan", "Point", "Points"]
+__all__ = [
+    "RELATIVE_ERROR",
+    "Combine",
+    "Formula",
+    "Kind",
+    "Measured",
+    "Metric",
+    "Normalizer",
+    "Plan",
+    "Point",
+    "Points",
+    "SeriesKey",
+    "Sketch",
+    "inlined",
+    "is_statistic",
+    "parse_formula",
+    "statistic",
+]

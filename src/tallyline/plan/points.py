@@ -10,35 +10,45 @@ from __future__ import annotations
 import json
 import math
 import numbers
+from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from tallyline.errors import BadPoint, UnknownName
+from tallyline.plan.metric import Kind
+from tallyline.plan.sketch import Sketch
 from tallyline.window import Grain, Window, start_of_day
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from zoneinfo import ZoneInfo
 
-    from tallyline.plan.metric import Plan
+    from tallyline.plan.metric import Measured, Plan
 
-__all__ = ["Combine", "Normalizer", "Point", "Points"]
+__all__ = ["Combine", "Normalizer", "Point", "Points", "SeriesKey"]
 
 _WHEN = frozenset({"time", "date", "hour"})
 _LONGEST_DIMS = 1000
 
 
+SeriesKey = tuple[str, str]
+"""The name of a metric, and dims as canonical JSON."""
+
+
 class Point(NamedTuple):
-    """A value of one series in one bucket: `dims` is canonical JSON, `bucket` when it begins, in UTC."""
+    """A value of one series in one bucket: `dims` is canonical JSON, `bucket` when it begins, in UTC.
+
+    Of a metric that is a duration, the value is an array of single ones, or a sketch of many.
+    """
 
     metric: str
     dims: str
     bucket: datetime
-    value: float
+    value: float | array[float] | Sketch
 
 
 class Combine(StrEnum):
@@ -89,7 +99,7 @@ class Normalizer:
         self._check_places(dims)
         bucket = self._bucket(dims)
         series = _canonical(dims)
-        measured = {name: self._number(name, value) for name, value in metrics.items() if value is not None}
+        measured = {name: self._measured(name, value) for name, value in metrics.items() if value is not None}
         return (Point(name, series, bucket, value) for name, value in measured.items())
 
     def _check_places(self, dims: Mapping[str, object]) -> None:
@@ -98,9 +108,28 @@ class Normalizer:
                 msg = f"{name}={value!r} stands among the dims, but {name} is a metric: give it as a number"
                 raise BadPoint(msg)
 
-    def _number(self, name: str, value: object) -> float:
+    def _measured(self, name: str, value: object) -> float | array[float] | Sketch:
         if name not in self.plan:
             raise BadPoint(str(UnknownName("metric in the plan called", str(name), self.plan)))
+        kind = self.plan[name].kind
+        if kind is Kind.FORMULA:
+            msg = f"{name} is worked out from other metrics; give those"
+            raise BadPoint(msg)
+        if kind is not Kind.DURATION:
+            return self._number(name, value)
+        if isinstance(value, Sketch):
+            return value
+        several = value if isinstance(value, list | tuple | array) else [value]
+        return array("d", [self._duration(name, single) for single in several])
+
+    def _duration(self, name: str, value: object) -> float:
+        number = self._number(name, value)
+        if number < 0:
+            msg = f"{name} is {value!r}: a duration is not below zero"
+            raise BadPoint(msg)
+        return number
+
+    def _number(self, name: str, value: object) -> float:
         if not isinstance(value, numbers.Real) and not hasattr(value, "as_tuple"):
             msg = f"{name} is {value!r}: a metric is a number; text belongs in the dims"
             raise BadPoint(msg)
@@ -153,7 +182,7 @@ class Normalizer:
 
 @dataclass(slots=True)
 class Points:
-    """The points of one read, at most one for each series and bucket.
+    """The points of one read, at most one for each series and bucket; durations are put together in sketches.
 
     >>> points = Points(Combine.SUM)
     >>> for value in (2.0, 3.0):
@@ -163,32 +192,61 @@ class Points:
     """
 
     combine: Combine = Combine.REFUSE
-    _values: dict[tuple[str, str, datetime], float] = field(default_factory=dict)
+    _values: dict[SeriesKey, dict[datetime, float]] = field(default_factory=dict)
+    _durations: dict[SeriesKey, dict[datetime, _Durations]] = field(default_factory=dict)
 
     def add(self, point: Point) -> None:
         """Take in a point; another one for its series and bucket is combined with it, or refused with BadPoint."""
-        key = point[:3]
-        if key in self._values:
-            self._values[key] = self._combined(point)
-        else:
-            self._values[key] = point.value
+        metric, dims, bucket, value = point
+        if isinstance(value, array | Sketch):
+            self._durations.setdefault((metric, dims), {}).setdefault(bucket, _Durations()).add(value)
+            return
+        values = self._values.setdefault((metric, dims), {})
+        values[bucket] = self._combined(values[bucket], point) if bucket in values else value
+
+    @property
+    def series(self) -> Mapping[SeriesKey, Mapping[datetime, Measured]]:
+        """The values by series and bucket."""
+        sketches = {
+            key: {bucket: sketch for bucket, told in buckets.items() if (sketch := told.sketch()) is not None}
+            for key, buckets in self._durations.items()
+        }
+        return {**self._values, **{key: buckets for key, buckets in sketches.items() if buckets}}
 
     def __iter__(self) -> Iterator[Point]:
-        """Yield the points, in the order in which they first came."""
-        return (Point(*key, value) for key, value in self._values.items())
+        """Yield the points, series by series."""
+        return (Point(*key, bucket, value) for key, values in self.series.items() for bucket, value in values.items())
 
     def __len__(self) -> int:
         """Count the points."""
-        return len(self._values)
+        return sum(map(len, self.series.values()))
 
-    def _combined(self, point: Point) -> float:
+    def _combined(self, before: float, point: Point) -> float:
         if self.combine is Combine.REFUSE:
             msg = (
                 f"{point.metric} {point.dims} has two values for {point.bucket:%Y-%m-%d %H:%M} UTC; "
                 'group them in the source, or declare combine = "sum", "last", "minimum" or "maximum"'
             )
             raise BadPoint(msg)
-        return _COMBINED[self.combine](self._values[point[:3]], point.value)
+        return _COMBINED[self.combine](before, cast("float", point.value))
+
+
+@dataclass(slots=True)
+class _Durations:
+    """Durations of one series in one bucket: single ones, and sketches of many."""
+
+    single: array[float] = field(default_factory=lambda: array("d"))
+    sketches: list[Sketch] = field(default_factory=list)
+
+    def add(self, value: array[float] | Sketch) -> None:
+        if isinstance(value, Sketch):
+            self.sketches.append(value)
+        else:
+            self.single.extend(value)
+
+    def sketch(self) -> Sketch | None:
+        sketches = [*self.sketches, *([Sketch.of(self.single)] if self.single else [])]
+        return Sketch.merged(sketches) if sketches else None
 
 
 def _pair(row: object) -> tuple[Mapping[str, object], Mapping[str, object]]:

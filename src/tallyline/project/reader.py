@@ -168,7 +168,7 @@ def _read_source(tables: Tables, name: str, services: Collection[str], settings:
     reader = tables.read(kind, table, path)
     if reader is None or options is None:
         return None
-    return Source(name, lambda: reader.graph(name), options)
+    return Source(name, lambda: reader.graph(name), options, reader.definition)
 
 
 def _read_options(

@@ -18,6 +18,10 @@ class Kind(Protocol):
     def service(self) -> str:
         """The name of the service that is read."""
 
+    @property
+    def definition(self) -> str:
+        """What is read, as text."""
+
     def graph(self, name: str) -> Graph:
         """Return the graph of the source of that name; its ends give `(dims, metrics)`."""
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar, overload
 
 from tallyline.errors import GraphError, Refused, RunFailed, UnknownName
-from tallyline.graph import Graph, node
+from tallyline.graph import Graph, draw, node
 from tallyline.plan import Combine
 from tallyline.window import Grain, Window, gaps, parse_zone, start_of_day
 
@@ -24,6 +24,7 @@ __all__ = ["Options", "Source", "SourceDeclaration", "check_grain", "check_sched
 
 SCHEDULES = ("@hourly", "@daily", "@weekly", "@monthly")
 LOOKBACK = timedelta(days=2)
+MOST_NEW_SERIES = 10_000
 _CRON = re.compile(r"\S+( \S+){4}")
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -38,7 +39,7 @@ class Options:
     day that has data: the first read begins there, later ones `lookback` before what was read already. `timezone`
     is the zone of the source's times without an offset, by default the business zone. `combine` says what becomes
     of several values for one series and bucket. A `snapshot` tells only the present, and is kept under the running
-    bucket.
+    bucket. A read that would make more than `most_new_series` is refused: a dim is different for each row then.
     """
 
     schedule: str = "@hourly"
@@ -48,6 +49,7 @@ class Options:
     timezone: str | None = None
     combine: Combine = Combine.REFUSE
     snapshot: bool = False
+    most_new_series: int = MOST_NEW_SERIES
 
     def __post_init__(self) -> None:
         """Refuse what can be no schedule or time zone, and grains that are no facts."""
@@ -59,6 +61,9 @@ class Options:
         if self.lookback < timedelta():
             msg = f"lookback is {self.lookback}, a time ahead; give the length of time to read again"
             raise Refused(msg)
+        if self.most_new_series < 1:
+            msg = f"most_new_series is {self.most_new_series}, which would refuse any; give a number above zero"
+            raise Refused(msg)
 
     @property
     def facts(self) -> Grain:
@@ -69,11 +74,12 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A named source. `graph` makes a new graph for each run."""
+    """A named source. `graph` makes a new graph for each run; `definition` is what it does, as text."""
 
     name: str
     graph: Callable[[], Graph]
     options: Options
+    definition: str = ""
 
     def window(self, now: datetime, zone: ZoneInfo, covered: Iterable[Window] = ()) -> Window:
         """Return the window to read next, in whole buckets up to and with the running one.
@@ -113,7 +119,7 @@ class SourceDeclaration:
     def named(self, name: str, *, start: date | None = None) -> Source:
         """Return the source under its own name, or else under this one; `start` is the project's default."""
         options = replace(self.options, start=self.options.start or start)
-        return Source(self.name or name, lambda: _as_graph(self.work), options)
+        return Source(self.name or name, lambda: _as_graph(self.work), options, _definition(self.work))
 
     def __call__(self, *args: object, **kwargs: object) -> object:
         """Call the decorated function itself, as its tests do."""
@@ -136,6 +142,7 @@ def source(
     timezone: str | None = ...,
     combine: Combine | str = ...,
     snapshot: bool = ...,
+    most_new_series: int = ...,
 ) -> Callable[[Callable[..., object] | Graph], SourceDeclaration]: ...
 def source(
     work: Callable[..., object] | Graph | None = None,
@@ -149,6 +156,7 @@ def source(
     timezone: str | None = None,
     combine: Combine | str = Combine.REFUSE,
     snapshot: bool = False,
+    most_new_series: int = MOST_NEW_SERIES,
 ) -> SourceDeclaration | Callable[[Callable[..., object] | Graph], SourceDeclaration]:
     """Declare a source: a function that gives `(dims, metrics)`, a function that returns a Graph, or a graph itself.
 
@@ -170,6 +178,7 @@ def source(
         timezone=timezone,
         combine=_one_of(Combine, "way to combine", combine),
         snapshot=snapshot,
+        most_new_series=most_new_series,
     )
 
     def declare(declared: Callable[..., object] | Graph) -> SourceDeclaration:
@@ -218,6 +227,15 @@ def _as_graph(work: Callable[..., object] | Graph) -> Graph:
         msg = f"{node(work).name} is annotated to return a Graph, but returned {made!r}"
         raise GraphError(msg)
     return made
+
+
+def _definition(work: Callable[..., object] | Graph) -> str:
+    if isinstance(work, Graph):
+        return draw(work, "json")
+    try:
+        return inspect.getsource(work)
+    except (OSError, TypeError):
+        return ""
 
 
 def _check_work(work: Callable[..., object]) -> None:

@@ -47,6 +47,11 @@ class SqlSource:
     service: str
     query: str
 
+    @property
+    def definition(self) -> str:
+        """The query."""
+        return self.query
+
     def graph(self, name: str) -> Graph:
         """Return the graph of one node, which bears the source's name."""
         return Graph(node(self.rows, name=name, services={"database": self.service}))

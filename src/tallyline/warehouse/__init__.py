@@ -1,8 +1,21 @@
 """The metrics store: values by hour and day under named metrics, and the ledger of the runs that wrote them."""
 
+from tallyline.warehouse.answer import Answer, Value
+from tallyline.warehouse.coverage import Coverage, Covered
 from tallyline.warehouse.ledger import Changes, RunRecord
-from tallyline.warehouse.read import Value
+from tallyline.warehouse.reading import Reading
 from tallyline.warehouse.warehouse import Warehouse, open_warehouse
-from tallyline.warehouse.write import Reading
+from tallyline.warehouse.write import Differing
 
-__all__ = ["Changes", "Reading", "RunRecord", "Value", "Warehouse", "open_warehouse"]
+__all__ = [
+    "Answer",
+    "Changes",
+    "Coverage",
+    "Covered",
+    "Differing",
+    "Reading",
+    "RunRecord",
+    "Value",
+    "Warehouse",
+    "open_warehouse",
+]

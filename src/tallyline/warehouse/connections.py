@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from sqlalchemy import event, text
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
     from sqlalchemy.pool import ConnectionPoolEntry
 
-__all__ = ["Connections"]
+__all__ = ["Connections", "Lease"]
 
 _BACKENDS = ("sqlite", "postgresql")
 _WRITER = 7_411_015
+_LEASES = 7_411_016
 _PATIENCE = 30
 _SQLITE_SETTINGS = (f"busy_timeout = {_PATIENCE * 1000}", "synchronous = FULL", "foreign_keys = ON")
 
@@ -50,37 +52,81 @@ class Connections:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Open a transaction that only reads."""
-        with _told_plainly(), self._engine.connect() as connection:
+        with self._told_plainly(), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
-    def writing(self, *, undo: bool = False) -> Iterator[Connection]:
-        """Open a transaction that writes; it waits for any other one, in any process.
+    def writing(self, lock: str | None = None) -> Iterator[Connection]:
+        """Open a transaction that writes; it commits as a whole or, with an error, leaves no trace.
 
-        It commits as a whole, or with an error, or with `undo`, leaves no trace.
+        It waits for any other one that writes, in any process; on PostgreSQL only for those of the same `lock`.
         """
-        with _told_plainly(), self._connected_to_write() as connection, connection.begin() as transaction:
+        with self._told_plainly(), self._connected_to_write() as connection, connection.begin():
             if connection.dialect.name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITER})
+                key = {"space": _WRITER, "key": _hashed(lock or "")}
+                connection.execute(text("SELECT pg_advisory_xact_lock(:space, :key)"), key)
             yield connection
-            if undo:
-                transaction.rollback()
 
     def _connected_to_write(self) -> Connection:
         return self._engine.connect().execution_options(tallyline_writes=True)
+
+    def lease(self, name: str) -> Lease | None:
+        """Take the lease of that name, None where another process holds it.
+
+        On PostgreSQL it is bound to a connection, so that it ends with the process that holds it, however that ends.
+        SQLite has no such thing: there it is always granted, and the ledger tells who is at work.
+        """
+        if self._engine.dialect.name != "postgresql":
+            return Lease()
+        with self._told_plainly():
+            connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            key = {"space": _LEASES, "key": _hashed(name)}
+            if connection.execute(text("SELECT pg_try_advisory_lock(:space, :key)"), key).scalar():
+                return Lease(connection)
+            connection.close()
+        return None
+
+    @property
+    def keeps_leases(self) -> bool:
+        """Whether a lease that is granted means that nobody else is at work."""
+        return self._engine.dialect.name == "postgresql"
 
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()
 
+    @contextmanager
+    def _told_plainly(self) -> Iterator[None]:
+        try:
+            yield
+        except (SQLAlchemyError, self._driver_error) as error:
+            msg = f"the warehouse refused: {reason(error)}"
+            raise RunFailed(msg) from error
 
-@contextmanager
-def _told_plainly() -> Iterator[None]:
-    try:
-        yield
-    except SQLAlchemyError as error:
-        msg = f"the warehouse refused: {reason(error)}"
-        raise RunFailed(msg) from error
+    @property
+    def _driver_error(self) -> type[Exception]:
+        error: type[Exception] = self._engine.dialect.loaded_dbapi.Error
+        return error
+
+
+class Lease:
+    """What a run holds while it is at work."""
+
+    def __init__(self, connection: Connection | None = None) -> None:
+        """Hold the connection that the lease is bound to."""
+        self._connection = connection
+
+    def release(self) -> None:
+        """Let others be at work."""
+        if self._connection is None:
+            return
+        with suppress(SQLAlchemyError):  # a connection that broke has released it
+            self._connection.execute(text("SELECT pg_advisory_unlock_all()"))
+        self._connection.close()
+
+
+def _hashed(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=4).digest(), "big", signed=True)
 
 
 def _as_json(value: object) -> str:

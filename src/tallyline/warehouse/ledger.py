@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import case, func, insert, select, update
+from sqlalchemy import insert, select, update
 
 from tallyline import __version__
 from tallyline.warehouse import schema
@@ -17,11 +20,23 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from sqlalchemy import Select
     from sqlalchemy.engine import Connection, Row
 
-__all__ = ["Changes", "RunRecord", "begin", "close_lost", "covered", "end", "last_done", "runs"]
+__all__ = [
+    "Changes",
+    "RunRecord",
+    "begin",
+    "close_lost",
+    "end",
+    "record",
+    "running",
+    "running_elsewhere",
+    "runs",
+    "still_runs",
+]
 
-_READ_UNTIL = case((schema.run.c.until < schema.run.c.started_at, schema.run.c.until), else_=schema.run.c.started_at)
+LOST = "the process ended without a word; nothing was written"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +67,11 @@ class RunRecord:
     changes: Changes
     error: str
     report: Mapping[str, object]
+    host: str = ""
+    process: int = 0
+    version: str = ""
+    definition: str = ""
+    lateness: timedelta | None = None
 
     @property
     def seconds(self) -> float | None:
@@ -59,8 +79,8 @@ class RunRecord:
         return (self.ended_at - self.started_at).total_seconds() if self.ended_at else None
 
 
-def begin(connection: Connection, source: str, window: Window, now: datetime) -> int:
-    """Enter a run that begins and return its number."""
+def begin(connection: Connection, source: str, window: Window, now: datetime, definition: str) -> int:
+    """Enter a run that begins and return its number. `definition` is what the source is, as text."""
     row = {
         "source": source,
         "since": window.since,
@@ -69,12 +89,23 @@ def begin(connection: Connection, source: str, window: Window, now: datetime) ->
         "state": "running",
         "host": socket.gethostname(),
         "process": os.getpid(),
+        "holder": _started(os.getpid()),
         "version": __version__,
+        "definition": _keep_definition(connection, definition),
         "error": "",
         "report": {},
         **asdict(Changes()),
     }
     return int(connection.execute(insert(schema.run).values(row).returning(schema.run.c.id)).scalar_one())
+
+
+def _keep_definition(connection: Connection, definition: str) -> str:
+    """Keep what a source is, once, and return the digest by which it is found."""
+    table = schema.definition
+    digest = hashlib.blake2b(definition.encode(), digest_size=8).hexdigest() if definition else ""
+    if definition and connection.execute(select(table.c.digest).where(table.c.digest == digest)).first() is None:
+        connection.execute(insert(table).values(digest=digest, text=definition))
+    return digest
 
 
 def end(  # a line of the ledger
@@ -86,48 +117,61 @@ def end(  # a line of the ledger
     changes: Changes,
     report: Mapping[str, object],
     error: str = "",
+    lateness: timedelta | None = None,
 ) -> None:
     """Enter how a run ended. One that is done stays so: what stops it a moment later stops it too late."""
     values = {"ended_at": now, "state": state, "error": error, "report": dict(report), **asdict(changes)}
+    values["lateness"] = None if lateness is None else int(lateness.total_seconds())
     open_still = (schema.run.c.id == run) & (schema.run.c.state != "done")
-    connection.execute(update(schema.run).where(open_still).values(values))
+    if connection.execute(update(schema.run).where(open_still).values(values)).rowcount:
+        _keep_nodes(connection, run, report)
 
 
-def close_lost(connection: Connection, source: str, now: datetime) -> None:
-    """Mark the source's runs as lost that were begun on this machine by a process that is no more."""
-    run = schema.run
-    open_here = select(run.c.id, run.c.process).where(
-        run.c.source == source, run.c.state == "running", run.c.host == socket.gethostname()
-    )
-    for number, process in connection.execute(open_here).all():
-        if not _is_alive(process):
-            lost = {
-                "state": "lost",
-                "ended_at": now,
-                "error": "the process ended without a word; nothing was written",
-            }
-            connection.execute(update(run).where(run.c.id == number).values(lost))
+def still_runs(connection: Connection, run: int) -> bool:
+    """Say whether a run is still entered as running, and hold its line until the transaction ends."""
+    state = select(schema.run.c.state).where(schema.run.c.id == run).with_for_update()
+    return connection.execute(state).scalar() == "running"
 
 
-def covered(connection: Connection, source: str) -> list[Window]:
-    """Return the windows that the source's finished runs have read, each up to when it was read."""
-    run = schema.run
-    done = select(run.c.since, _READ_UNTIL).where(run.c.source == source, run.c.state == "done").distinct()
-    return [Window(since, until) for since, until in connection.execute(done) if since < until]
+def close_lost(connection: Connection, source: str, now: datetime, *, all_of_them: bool) -> None:
+    """Mark the source's open runs as lost whose processes are no more: those of this machine, or all of them."""
+    for row in connection.execute(_open(source)).all():
+        here = row.host == socket.gethostname()
+        if all_of_them or (here and not _is_alive(row.process, row.holder)):
+            lost = {"state": "lost", "ended_at": now, "error": LOST}
+            connection.execute(update(schema.run).where(schema.run.c.id == row.id).values(lost))
 
 
-def last_done(connection: Connection, sources: list[str]) -> dict[str, datetime]:
-    """Return up to which moment each source was read, and not only begun to be."""
-    run = schema.run
-    done = select(run.c.source, func.max(_READ_UNTIL)).where(run.c.source.in_(sources), run.c.state == "done")
-    known = done.group_by(run.c.source)
-    return dict(connection.execute(known).all())
+def running(connection: Connection, source: str) -> RunRecord | None:
+    """Return the source's run that goes on, if there is one."""
+    row = connection.execute(_open(source)).first()
+    return _record(row) if row else None
+
+
+def running_elsewhere(connection: Connection, source: str) -> RunRecord | None:
+    """Return the source's run that goes on in another process of this machine, if there is one."""
+    here = (socket.gethostname(), os.getpid())
+    for row in connection.execute(_open(source)):
+        if row.host == here[0] and row.process != here[1]:
+            return _record(row)
+    return None
+
+
+def record(connection: Connection, run: int) -> RunRecord | None:
+    """Return a run's line, None where it is no more."""
+    row = connection.execute(select(schema.run).where(schema.run.c.id == run)).first()
+    return _record(row) if row else None
 
 
 def runs(connection: Connection, limit: int) -> list[RunRecord]:
     """Return the newest runs, the newest first."""
     newest = select(schema.run).order_by(schema.run.c.id.desc()).limit(limit)
     return [_record(row) for row in connection.execute(newest)]
+
+
+def _open(source: str) -> Select[Any]:
+    still_open = (schema.run.c.source == source) & (schema.run.c.state == "running")
+    return select(schema.run).where(still_open).order_by(schema.run.c.id.desc())
 
 
 def _record(row: Row[tuple[object, ...]]) -> RunRecord:
@@ -141,14 +185,49 @@ def _record(row: Row[tuple[object, ...]]) -> RunRecord:
         changes=Changes(row.added, row.changed, row.removed, row.unchanged),
         error=row.error,
         report=row.report,
+        host=row.host,
+        process=row.process,
+        version=row.version,
+        definition=row.definition,
+        lateness=None if row.lateness is None else timedelta(seconds=row.lateness),
     )
 
 
-def _is_alive(process: int) -> bool:
+def _keep_nodes(connection: Connection, run: int, report: Mapping[str, object]) -> None:
+    nodes = cast("list[dict[str, object]]", report.get("nodes") or [])
+    rows = [
+        {
+            "run_id": run,
+            "position": position,
+            "name": node["name"],
+            "rows_in": node["in"],
+            "rows_out": node["out"],
+            "skipped": node.get("skipped", 0),
+            "errors": node["errors"],
+            "seconds": node["seconds"],
+            "state": node["state"],
+        }
+        for position, node in enumerate(nodes)
+    ]
+    if rows:
+        connection.execute(insert(schema.run_node), rows)
+
+
+def _is_alive(process: int, holder: str) -> bool:
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
-    return True
+        pass
+    return not holder or _started(process) == holder
+
+
+def _started(process: int) -> str:
+    """Return what tells a process from another that was given its number: when it started, where Linux says so."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        stat = Path(f"/proc/{process}/stat").read_text("ascii", errors="replace")
+    except OSError:
+        return ""
+    return f"{boot} {stat.rpartition(')')[2].split()[19]}"

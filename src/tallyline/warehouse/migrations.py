@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING
 from sqlalchemy import inspect, text
 
 from tallyline.errors import Refused
+from tallyline.warehouse import coverage
+from tallyline.warehouse.views import VIEWS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from zoneinfo import ZoneInfo
+
     from sqlalchemy.engine import Connection
 
     from tallyline.warehouse.connections import Connections
@@ -19,10 +24,11 @@ __all__ = ["MIGRATIONS", "is_empty", "migrate"]
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """A step, as SQL in which {names} in braces are the types of either database."""
+    """A step, as SQL in which {names} in braces are the types of either database, and what code has yet to do then."""
 
     name: str
     statements: tuple[str, ...]
+    finish: Callable[[Connection, ZoneInfo], None] | None = None
 
 
 _TYPES = {
@@ -33,6 +39,7 @@ _TYPES = {
         "double": "DOUBLE PRECISION",
         "json": "JSONB",
         "clustered": "",
+        "covering": "INCLUDE (value)",
     },
     "sqlite": {
         "id": "INTEGER PRIMARY KEY",
@@ -41,10 +48,11 @@ _TYPES = {
         "double": "DOUBLE",
         "json": "JSON",
         "clustered": "WITHOUT ROWID",
+        "covering": "",
     },
 }
 
-_VALUES = """
+_FIRST_VALUES = """
     CREATE TABLE {name} (
         series_id {{ref}} NOT NULL REFERENCES series (id),
         bucket {{moment}} NOT NULL,
@@ -53,13 +61,56 @@ _VALUES = """
     ) {{clustered}}
 """
 
-_VIEW = """
+_FIRST_VIEW = """
     CREATE VIEW {name} AS
     SELECT metric.name AS metric, {name}_value.bucket AS time, {name}_value.value AS value, series.dims AS dims
     FROM {name}_value
     JOIN series ON series.id = {name}_value.series_id
     JOIN metric ON metric.id = series.metric_id
 """
+
+# in the order that wastes no room on PostgreSQL; no foreign keys, which would cost half the speed of loading
+_VALUES = """
+    CREATE TABLE {name} (
+        bucket {{moment}} NOT NULL,
+        value {{double}} NOT NULL,
+        series_id INTEGER NOT NULL,
+        run_id INTEGER NOT NULL,
+        sketch {{json}},
+        CONSTRAINT {name}_key PRIMARY KEY (series_id, bucket) {{covering}}
+    ) {{clustered}}
+"""
+
+_RESTATEMENTS = """
+    CREATE TABLE {name} (
+        bucket {{moment}} NOT NULL,
+        value {{double}} NOT NULL,
+        series_id INTEGER NOT NULL,
+        run_id INTEGER NOT NULL,
+        sketch {{json}},
+        replaced_by INTEGER NOT NULL,
+        PRIMARY KEY (series_id, bucket, replaced_by)
+    ) {{clustered}}
+"""
+
+
+def _with_runs(name: str) -> tuple[str, ...]:
+    """Return the steps that give the values of a table the newest run that can have written them."""
+    return (
+        f"ALTER TABLE {name} RENAME TO {name}_before",
+        _VALUES.format(name=name),
+        f"""
+        INSERT INTO {name} (bucket, value, series_id, run_id)
+        SELECT before.bucket, before.value, before.series_id, coalesce(newest.id, 0)
+        FROM {name}_before AS before
+        JOIN series ON series.id = before.series_id
+        LEFT JOIN (SELECT source, max(id) AS id FROM run WHERE state = 'done' GROUP BY source) AS newest
+            ON newest.source = series.source
+        ORDER BY before.series_id, before.bucket
+        """,  # noqa: S608  # names of our own
+        f"DROP TABLE {name}_before",
+    )
+
 
 MIGRATIONS = (
     Migration(
@@ -86,8 +137,8 @@ MIGRATIONS = (
             )
             """,
             "CREATE INDEX series_by_source ON series (source)",
-            _VALUES.format(name="hourly_value"),
-            _VALUES.format(name="daily_value"),
+            _FIRST_VALUES.format(name="hourly_value"),
+            _FIRST_VALUES.format(name="daily_value"),
             """
             CREATE TABLE run (
                 id {id},
@@ -109,14 +160,88 @@ MIGRATIONS = (
             )
             """,
             "CREATE INDEX run_by_source ON run (source, started_at)",
-            _VIEW.format(name="hourly"),
-            _VIEW.format(name="daily"),
+            _FIRST_VIEW.format(name="hourly"),
+            _FIRST_VIEW.format(name="daily"),
         ),
+    ),
+    Migration(
+        "history of values, coverage, node counts, definitions, alerts",
+        (
+            "DROP VIEW hourly",
+            "DROP VIEW daily",
+            *_with_runs("hourly_value"),
+            *_with_runs("daily_value"),
+            _RESTATEMENTS.format(name="hourly_restatement"),
+            _RESTATEMENTS.format(name="daily_restatement"),
+            """
+            CREATE TABLE metric_source (
+                metric_id {ref} NOT NULL REFERENCES metric (id),
+                source TEXT NOT NULL,
+                since {moment} NOT NULL,
+                PRIMARY KEY (metric_id, source)
+            )
+            """,
+            """
+            INSERT INTO metric_source (metric_id, source, since)
+            SELECT DISTINCT series.metric_id, series.source, first.since
+            FROM series
+            JOIN (SELECT source, min(since) AS since FROM run WHERE state = 'done' GROUP BY source) AS first
+                ON first.source = series.source
+            """,
+            """
+            CREATE TABLE covered (
+                source TEXT NOT NULL,
+                since {moment} NOT NULL,
+                until {moment} NOT NULL,
+                state TEXT NOT NULL,
+                run_id INTEGER NOT NULL,
+                PRIMARY KEY (source, since)
+            )
+            """,
+            """
+            CREATE TABLE incomplete (
+                source TEXT NOT NULL,
+                grain TEXT NOT NULL,
+                bucket {moment} NOT NULL,
+                PRIMARY KEY (source, grain, bucket)
+            )
+            """,
+            "ALTER TABLE run ADD COLUMN holder TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE run ADD COLUMN definition TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE run ADD COLUMN lateness BIGINT",
+            """
+            CREATE TABLE run_node (
+                run_id INTEGER NOT NULL,
+                position INTEGER NOT NULL,
+                name TEXT NOT NULL,
+                rows_in BIGINT NOT NULL,
+                rows_out BIGINT NOT NULL,
+                skipped BIGINT NOT NULL,
+                errors BIGINT NOT NULL,
+                seconds {double} NOT NULL,
+                state TEXT NOT NULL,
+                PRIMARY KEY (run_id, position)
+            )
+            """,
+            "CREATE TABLE definition (digest TEXT PRIMARY KEY, text TEXT NOT NULL)",
+            """
+            CREATE TABLE alert (
+                id {id},
+                name TEXT NOT NULL,
+                subject TEXT NOT NULL,
+                message TEXT NOT NULL,
+                opened_at {moment} NOT NULL,
+                closed_at {moment}
+            )
+            """,
+            *VIEWS,
+        ),
+        coverage.from_ledger,
     ),
 )
 
 
-def migrate(connections: Connections) -> None:
+def migrate(connections: Connections, zone: ZoneInfo) -> None:
     """Bring the database to this release. Safe when several processes do so at once.
 
     Raises Refused where the database was made by a newer release.
@@ -131,7 +256,7 @@ def migrate(connections: Connections) -> None:
     for number, migration in enumerate(MIGRATIONS[done:], start=done + 1):
         with connections.writing() as connection:
             if _steps_done(connection) < number:
-                _apply(connection, number, migration)
+                _apply(connection, number, migration, zone)
 
 
 def is_empty(connections: Connections) -> bool:
@@ -139,11 +264,13 @@ def is_empty(connections: Connections) -> bool:
     return _done(connections) == 0
 
 
-def _apply(connection: Connection, number: int, migration: Migration) -> None:
+def _apply(connection: Connection, number: int, migration: Migration, zone: ZoneInfo) -> None:
     types = _TYPES[connection.dialect.name]
     connection.execute(text("CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL)"))
     for statement in migration.statements:
         connection.execute(text(statement.format(**types)))
+    if migration.finish is not None:
+        migration.finish(connection, zone)
     connection.execute(
         text("INSERT INTO migration (number, name) VALUES (:number, :name)"),
         {"number": number, "name": migration.name},

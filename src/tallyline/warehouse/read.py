@@ -1,28 +1,35 @@
-"""Reading values: totals over series, split by a dim where asked, at any grain."""
+"""Reading values: totals over series, split by a dim where asked, at any grain, as they are or were known."""
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import func, null, select
 
 from tallyline.errors import Refused, UnknownName
-from tallyline.plan import Kind, Metric
+from tallyline.plan import Kind, Metric, Sketch, is_statistic, statistic
 from tallyline.warehouse import schema
-from tallyline.warehouse.ledger import last_done
-from tallyline.window import Grain
+from tallyline.warehouse.answer import Answer, Value
+from tallyline.warehouse.history import facts_as_of
+from tallyline.warehouse.known import Known
+from tallyline.window import Grain, Window, bucket_before
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
-    from sqlalchemy import ColumnElement, Select
+    from sqlalchemy import ColumnElement, FromClause, Select
     from sqlalchemy.engine import Connection
 
-__all__ = ["Query", "Value", "metrics", "query"]
+    from tallyline.plan import Measured
+
+    Row = tuple[datetime, str | None, Measured]
+
+__all__ = ["Query", "metrics", "query"]
 
 _SIGNIFICANT = 12
 
@@ -31,7 +38,8 @@ _SIGNIFICANT = 12
 class Query:
     """What is asked: a metric, the grain, from when (`since`) up to and without `until`.
 
-    `where` keeps the series whose dims have these values; `split` names a dim whose values are told apart.
+    `where` keeps the series whose dims have these values; `split` names a dim whose values are told apart. `compare`
+    names how far back the bucket lies that each one is compared with. `as_of` asks for what was known then.
     """
 
     metric: str
@@ -40,19 +48,13 @@ class Query:
     until: datetime | None = None
     where: Mapping[str, str] | None = None
     split: str | None = None
+    compare: Grain | None = None
+    as_of: datetime | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A value of a bucket that began at `time` (UTC). `part` is the split dim's value, None where it has none.
-
-    `complete` is False while the bucket was not read to its end.
-    """
-
-    time: datetime
-    value: float
-    part: str | None
-    complete: bool
+    @property
+    def facts(self) -> Grain:
+        """The grain of the facts that answer it."""
+        return Grain.HOUR if self.by is Grain.HOUR else Grain.DAY
 
 
 def metrics(connection: Connection) -> dict[str, Metric]:
@@ -64,43 +66,180 @@ def metrics(connection: Connection) -> dict[str, Metric]:
     }
 
 
-def query(connection: Connection, asked: Query, zone: ZoneInfo) -> list[Value]:
+def query(connection: Connection, asked: Query, zone: ZoneInfo, formulas: Mapping[str, Metric]) -> Answer:
     """Return the values asked for, in the order of time and part. Sums are right to twelve significant digits."""
-    known = metrics(connection)
-    if asked.metric not in known:
-        raise UnknownName("metric in the warehouse called", asked.metric, known)
-    kind = known[asked.metric].kind
-    rows = [(row.bucket, row.part, row.total) for row in connection.execute(_totals(asked, kind, zone))]
-    if not rows and asked.by is Grain.HOUR:
-        _refuse_hours_of_days(connection, asked)
-    if asked.by not in {Grain.HOUR, Grain.DAY}:
-        rows = _rolled_up(rows, kind, asked.by, zone)
-    read_until = _read_until(connection, asked.metric)
-    values = [
-        Value(time, _rounded(value), part, read_until is not None and asked.by.after(time, zone) <= read_until)
-        for time, part, value in rows
-    ]
-    return sorted(values, key=lambda value: (value.time, value.part is None, value.part or ""))
+    values = _Reader(connection, zone, metrics(connection), formulas).read(asked)
+    if asked.compare is not None:
+        values = _compared(values, asked, lambda earlier: query(connection, earlier, zone, formulas), zone)
+    return Answer(values)
 
 
-def _totals(asked: Query, kind: Kind, zone: ZoneInfo) -> Select[Any]:
-    table = schema.hourly_value if asked.by is Grain.HOUR else schema.daily_value
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    connection: Connection
+    zone: ZoneInfo
+    metrics: Mapping[str, Metric]
+    formulas: Mapping[str, Metric]
+
+    def read(self, asked: Query) -> list[Value]:
+        """Answer a query, of a formula from its parts."""
+        if asked.metric in self.formulas:
+            return self._read_formula(asked)
+        name, told = self._resolved(asked.metric)
+        return self._read_metric(replace(asked, metric=name), self.metrics[name].kind, told)
+
+    def _resolved(self, name: str) -> tuple[str, Callable[[Sketch], float]]:
+        """Return the metric that is meant, and what is told of its distribution where it is one."""
+        if name in self.metrics:
+            return name, statistic("mean")
+        metric, _, asked = name.rpartition(".")
+        if metric in self.metrics and self.metrics[metric].kind is Kind.DURATION and is_statistic(asked):
+            return metric, statistic(asked)
+        raise UnknownName("metric in the warehouse called", name, [*self.metrics, *self.formulas])
+
+    def _read_formula(self, asked: Query) -> list[Value]:
+        formula = self.formulas[asked.metric].parsed
+        parts: dict[str, dict[tuple[datetime, str | None], Value]] = {}
+        for name in formula.metrics:
+            values = self.read(replace(asked, metric=name, compare=None))
+            parts[name] = {(value.time, value.part): value for value in values}
+        answers = []
+        for key in sorted({key for values in parts.values() for key in values}, key=_in_order):
+            of_bucket = {name: values.get(key) for name, values in parts.items()}
+            value = formula.evaluate({name: part.value if part else None for name, part in of_bucket.items()})
+            if value is not None:
+                complete = all(part is not None and part.complete for part in of_bucket.values())
+                answers.append(Value(key[0], _rounded(value), key[1], complete))
+        return answers
+
+    def _read_metric(self, asked: Query, kind: Kind, told: Callable[[Sketch], float]) -> list[Value]:
+        self._check_dims(asked)
+        self._check_grain(asked, kind)
+        rows = self._rows(asked, kind)
+        if not rows and asked.by is Grain.HOUR:
+            self._refuse_hours_of_days(asked)
+        if asked.by not in schema.FACTS:
+            rows = self._rolled_up(rows, kind, asked.by)
+        known = Known.of(self.connection, asked.metric, self.zone, asked.as_of)
+        if kind is Kind.COUNT:
+            rows = [*rows, *((time, part, 0.0) for time, part in self._zeros(rows, asked, known))]
+        values = [
+            Value(time, _number(value, told), part, known.is_complete(time, asked.by)) for time, part, value in rows
+        ]
+        return sorted(values, key=lambda value: _in_order((value.time, value.part)))
+
+    def _rows(self, asked: Query, kind: Kind) -> list[Row]:
+        selected = _selected(asked, kind, self.zone)
+        if kind is Kind.DURATION:
+            return _merged((row.bucket, row.part, _sketch(row.sketch)) for row in self.connection.execute(selected))
+        rows = self.connection.execute(selected).all()
+        if kind is Kind.DISTINCT and any(row.series > 1 for row in rows):
+            kind.over_series([0.0, 0.0])  # says why not
+        return [(row.bucket, row.part, row.total) for row in rows]
+
+    def _rolled_up(self, rows: Iterable[Row], kind: Kind, grain: Grain) -> list[Row]:
+        collected: defaultdict[datetime, list[Row]] = defaultdict(list)
+        for row in rows:
+            collected[grain.floor(row[0], self.zone)].append(row)
+        return [
+            (bucket, part, value) for bucket, days in collected.items() for part, value in self._one_bucket(days, kind)
+        ]
+
+    def _one_bucket(self, days: list[Row], kind: Kind) -> list[tuple[str | None, Measured]]:
+        last, all_days = days[-1][0], {day: self._length(day) for day, _, _ in days}
+        parts: defaultdict[str | None, list[Row]] = defaultdict(list)
+        for row in days:
+            if kind is not Kind.LEVEL or row[0] == last:
+                parts[row[1]].append(row)
+        if kind is Kind.MEAN:
+            whole = sum(all_days.values())
+            return [
+                (part, sum(cast("float", value) * all_days[day] for day, _, value in of_part) / whole)
+                for part, of_part in parts.items()
+            ]
+        return [(part, kind.over_time([value for _, _, value in of_part])) for part, of_part in parts.items()]
+
+    def _length(self, day: datetime) -> float:
+        return (Grain.DAY.after(day, self.zone) - day).total_seconds()
+
+    def _zeros(self, rows: list[Row], asked: Query, known: Known) -> Iterable[tuple[datetime, str | None]]:
+        """Yield the buckets in which nothing was counted, though they were read: for each part that is told of."""
+        parts = {part for _, part, _ in rows}
+        if not rows and not asked.split and self._has_series(asked):
+            parts = {None}
+        if not parts:
+            return
+        first = min((time for time, _, _ in rows), default=None) if asked.since is None else asked.since
+        if first is None:
+            return
+        there = {(time, part) for time, part, _ in rows}
+        for bucket in known.buckets(first, asked.until, asked.by):
+            yield from ((bucket, part) for part in parts if (bucket, part) not in there)
+
+    def _has_series(self, asked: Query) -> bool:
+        matching = _where(_series_of(asked.metric), asked).with_only_columns(schema.series.c.id).limit(1)
+        return self.connection.execute(matching).first() is not None
+
+    def _check_dims(self, asked: Query) -> None:
+        named = [*(asked.where or {}), *([asked.split] if asked.split else [])]
+        if not named:
+            return
+        dims = self.connection.execute(_series_of(asked.metric).with_only_columns(schema.series.c.dims)).scalars()
+        existing = {name for of_series in dims for name in of_series}
+        for name in named:
+            if name not in existing:
+                what = f"dim of {asked.metric} called"
+                raise UnknownName(what, name, existing)
+
+    def _check_grain(self, asked: Query, kind: Kind) -> None:
+        if kind is Kind.DISTINCT and asked.by not in schema.FACTS:
+            msg = (
+                f"{asked.metric} counts distinct things: its {asked.by}s are not the sums of its days, for who came "
+                f"twice would count twice; ask by day, or keep a metric that its source counts by the {asked.by}"
+            )
+            raise Refused(msg)
+
+    def _refuse_hours_of_days(self, asked: Query) -> None:
+        facts, owned = schema.hourly_value, _series_of(asked.metric).with_only_columns(schema.series.c.id)
+        has_hours = select(facts.c.series_id).where(facts.c.series_id.in_(owned)).limit(1)
+        if self.connection.execute(has_hours).first() is None:
+            msg = f"{asked.metric} is known by the day, not by the hour; ask by day, week, month, quarter or year"
+            raise Refused(msg)
+
+
+def _selected(asked: Query, kind: Kind, zone: ZoneInfo) -> Select[Any]:
+    table = facts_as_of(asked.facts, asked.as_of) if asked.as_of else schema.FACTS[asked.facts]
     part = _dim(asked.split) if asked.split else null()
-    totals = (
-        select(table.c.bucket, part.label("part"), _over_series(kind, table.c.value).label("total"))
-        .join(schema.series, schema.series.c.id == table.c.series_id)
+    if kind is Kind.DURATION:
+        selected = select(table.c.bucket, part.label("part"), table.c.sketch)
+    else:
+        total = _over_series(kind, table.c.value).label("total")
+        selected = select(table.c.bucket, part.label("part"), total, func.count().label("series"))
+        selected = selected.group_by(table.c.bucket, *([part] if asked.split else []))
+    return _ranged(_where(_joined(selected, table, asked.metric), asked), table, asked, zone)
+
+
+def _joined(selected: Select[Any], table: FromClause, metric: str) -> Select[Any]:
+    return (
+        selected.join(schema.series, schema.series.c.id == table.c.series_id)
         .join(schema.metric, schema.metric.c.id == schema.series.c.metric_id)
-        .where(schema.metric.c.name == asked.metric)
-        .group_by(table.c.bucket, *([part] if asked.split else []))
+        .where(schema.metric.c.name == metric)
         .order_by(table.c.bucket)
     )
+
+
+def _where(selected: Select[Any], asked: Query) -> Select[Any]:
     for name, value in (asked.where or {}).items():
-        totals = totals.where(_dim(name) == value)
+        selected = selected.where(_dim(name) == value)
+    return selected
+
+
+def _ranged(selected: Select[Any], table: FromClause, asked: Query, zone: ZoneInfo) -> Select[Any]:
     if asked.since is not None:
-        totals = totals.where(table.c.bucket >= asked.by.floor(asked.since, zone))
+        selected = selected.where(table.c.bucket >= asked.by.floor(asked.since, zone))
     if asked.until is not None:
-        totals = totals.where(table.c.bucket < asked.by.ceil(asked.until, zone))
-    return totals
+        selected = selected.where(table.c.bucket < asked.by.ceil(asked.until, zone))
+    return selected
 
 
 def _over_series(kind: Kind, value: ColumnElement[float]) -> ColumnElement[float]:
@@ -114,41 +253,39 @@ def _dim(name: str) -> ColumnElement[str | None]:
     return dim
 
 
-def _rolled_up(
-    rows: Iterable[tuple[datetime, str | None, float]], kind: Kind, grain: Grain, zone: ZoneInfo
-) -> list[tuple[datetime, str | None, float]]:
-    collected: defaultdict[datetime, list[tuple[datetime, str | None, float]]] = defaultdict(list)
-    for day, part, value in rows:
-        collected[grain.floor(day, zone)].append((day, part, value))
-    return [(bucket, part, value) for bucket, days in collected.items() for part, value in _one_bucket(days, kind)]
-
-
-def _one_bucket(days: list[tuple[datetime, str | None, float]], kind: Kind) -> list[tuple[str | None, float]]:
-    last = days[-1][0]
-    parts: defaultdict[str | None, list[float]] = defaultdict(list)
-    for day, part, value in days:
-        if kind is not Kind.LEVEL or day == last:
-            parts[part].append(value)
-    return [(part, kind.over_time(of_part)) for part, of_part in parts.items()]
-
-
-def _read_until(connection: Connection, metric: str) -> datetime | None:
-    owners = _series_of(metric).with_only_columns(schema.series.c.source).distinct()
-    return min(last_done(connection, list(connection.execute(owners).scalars())).values(), default=None)
-
-
-def _series_of(metric: str) -> Select[tuple[object, ...]]:
+def _series_of(metric: str) -> Select[Any]:
     named = schema.metric.c.id == schema.series.c.metric_id
     return select(schema.series).join(schema.metric, named).where(schema.metric.c.name == metric)
 
 
-def _refuse_hours_of_days(connection: Connection, asked: Query) -> None:
-    owned = _series_of(asked.metric).with_only_columns(schema.series.c.id)
-    has_hours = select(schema.hourly_value.c.series_id).where(schema.hourly_value.c.series_id.in_(owned)).limit(1)
-    if connection.execute(has_hours).first() is None:
-        msg = f"{asked.metric} is known by the day, not by the hour; ask by day, week, month, quarter or year"
-        raise Refused(msg)
+def _sketch(stored: object) -> Sketch:
+    return Sketch.from_data(json.loads(stored) if isinstance(stored, str) else cast("dict[str, object]", stored))
+
+
+def _merged(rows: Iterable[tuple[datetime, str | None, Sketch]]) -> list[Row]:
+    collected: defaultdict[tuple[datetime, str | None], list[Sketch]] = defaultdict(list)
+    for bucket, part, sketch in rows:
+        collected[bucket, part].append(sketch)
+    return [(bucket, part, Sketch.merged(sketches)) for (bucket, part), sketches in collected.items()]
+
+
+def _compared(values: list[Value], asked: Query, read: Callable[[Query], Answer], zone: ZoneInfo) -> list[Value]:
+    if not values or asked.compare is None:
+        return values
+    back = {value.time: bucket_before(value.time, asked.by, asked.compare, zone) for value in values}
+    window = Window(min(back.values()), asked.by.after(max(back.values()), zone))
+    earlier = read(replace(asked, since=window.since, until=window.until, compare=None))
+    before = {(value.time, value.part): value.value for value in earlier}
+    return [replace(value, before=before.get((back[value.time], value.part))) for value in values]
+
+
+def _number(value: Measured, told: Callable[[Sketch], float]) -> float:
+    return _rounded(told(value) if isinstance(value, Sketch) else value)
 
 
 def _rounded(value: float) -> float:
     return value if value.is_integer() else float(f"{value:.{_SIGNIFICANT}g}")
+
+
+def _in_order(key: tuple[datetime, str | None]) -> tuple[datetime, bool, str]:
+    return key[0], key[1] is None, key[1] or ""

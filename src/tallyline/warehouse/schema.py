@@ -5,14 +5,34 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, Column, Double, Integer, MetaData, Table, Text, TypeDecorator
+from sqlalchemy import BigInteger, Column, Double, Integer, MetaData, PrimaryKeyConstraint, Table, Text, TypeDecorator
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.types import JSON, TypeEngine
+
+from tallyline.window import Grain
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
 
-__all__ = ["daily_value", "hourly_value", "metric", "run", "series", "setting"]
+__all__ = [
+    "FACTS",
+    "RESTATEMENTS",
+    "alert",
+    "covered",
+    "daily_restatement",
+    "daily_value",
+    "definition",
+    "hourly_restatement",
+    "hourly_value",
+    "incomplete",
+    "metadata",
+    "metric",
+    "metric_source",
+    "run",
+    "run_node",
+    "series",
+    "setting",
+]
 
 
 class Moment(TypeDecorator[datetime]):
@@ -73,20 +93,66 @@ series = Table(
     Column("source", Text, nullable=False),
 )
 
-hourly_value = Table(
-    "hourly_value",
+metric_source = Table(
+    "metric_source",
     metadata,
-    Column("series_id", _ID, primary_key=True),
-    Column("bucket", Moment, primary_key=True),
-    Column("value", Double, nullable=False),
+    Column("metric_id", _ID, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("since", Moment, nullable=False),
 )
 
-daily_value = Table(
-    "daily_value",
+
+def _facts(name: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("bucket", Moment),
+        Column("value", Double, nullable=False),
+        Column("series_id", Integer),
+        Column("run_id", Integer, nullable=False),
+        Column("sketch", _JSON),
+        PrimaryKeyConstraint("series_id", "bucket"),
+    )
+
+
+def _restatements(name: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("bucket", Moment),
+        Column("value", Double, nullable=False),
+        Column("series_id", Integer),
+        Column("run_id", Integer, nullable=False),
+        Column("sketch", _JSON),
+        Column("replaced_by", Integer),
+        PrimaryKeyConstraint("series_id", "bucket", "replaced_by"),
+    )
+
+
+hourly_value = _facts("hourly_value")
+daily_value = _facts("daily_value")
+hourly_restatement = _restatements("hourly_restatement")
+daily_restatement = _restatements("daily_restatement")
+
+FACTS = {Grain.HOUR: hourly_value, Grain.DAY: daily_value}
+RESTATEMENTS = {Grain.HOUR: hourly_restatement, Grain.DAY: daily_restatement}
+
+covered = Table(
+    "covered",
     metadata,
-    Column("series_id", _ID, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("since", Moment, primary_key=True),
+    Column("until", Moment, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("run_id", Integer, nullable=False),
+)
+
+incomplete = Table(
+    "incomplete",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("grain", Text, primary_key=True),
     Column("bucket", Moment, primary_key=True),
-    Column("value", Double, nullable=False),
 )
 
 run = Table(
@@ -108,4 +174,39 @@ run = Table(
     Column("unchanged", BigInteger, nullable=False),
     Column("error", Text, nullable=False),
     Column("report", _JSON, nullable=False),
+    Column("holder", Text, nullable=False),
+    Column("definition", Text, nullable=False),
+    Column("lateness", BigInteger),
+)
+
+run_node = Table(
+    "run_node",
+    metadata,
+    Column("run_id", Integer, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("rows_in", BigInteger, nullable=False),
+    Column("rows_out", BigInteger, nullable=False),
+    Column("skipped", BigInteger, nullable=False),
+    Column("errors", BigInteger, nullable=False),
+    Column("seconds", Double, nullable=False),
+    Column("state", Text, nullable=False),
+)
+
+definition = Table(
+    "definition",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("text", Text, nullable=False),
+)
+
+alert = Table(
+    "alert",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("opened_at", Moment, nullable=False),
+    Column("closed_at", Moment),
 )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from collections import Counter
+from contextlib import closing, contextmanager
+from threading import Lock
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, select
 
-from tallyline.errors import Refused
-from tallyline.warehouse import ledger, migrations, read, schema, write
+from tallyline.errors import Refused, RunFailed
+from tallyline.plan import Kind
+from tallyline.warehouse import coverage, ledger, migrations, read, schema, write
 from tallyline.warehouse.connections import Connections
 from tallyline.warehouse.ledger import Changes
 from tallyline.warehouse.read import Query
@@ -21,9 +25,12 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from tallyline.plan import Metric, Plan
+    from tallyline.warehouse.answer import Answer
+    from tallyline.warehouse.connections import Lease
+    from tallyline.warehouse.coverage import Coverage
     from tallyline.warehouse.ledger import RunRecord
-    from tallyline.warehouse.read import Value
-    from tallyline.warehouse.write import Reading
+    from tallyline.warehouse.reading import Reading
+    from tallyline.warehouse.write import Preview
     from tallyline.window import Window
 
 __all__ = ["Warehouse", "open_warehouse"]
@@ -34,9 +41,17 @@ _KEPT_ZONE = select(schema.setting.c.value).where(schema.setting.c.name == _ZONE
 
 @contextmanager
 def open_warehouse(
-    url: str, zone: ZoneInfo, *, folder: Path | None = None, write: bool = False, clock: Clock = utc_now
+    url: str,
+    zone: ZoneInfo,
+    *,
+    folder: Path | None = None,
+    write: bool = False,
+    clock: Clock = utc_now,
+    plan: Plan = MappingProxyType({}),
 ) -> Iterator[Warehouse]:
     """Open the warehouse at `url`, close it in the end.
+
+    `plan` tells the formulas of metrics that are worked out from others.
 
     With `write`, its tables are made or brought to this release. Without, nothing is made: where there is no
     warehouse yet, an empty one in memory stands for it. `zone` is the business zone; days are cut in it, so a
@@ -47,8 +62,9 @@ def open_warehouse(
         if not write and _is_missing(connections):
             connections.close()
             connections = Connections("sqlite://")
-        migrations.migrate(connections)
-        yield Warehouse(connections, zone, clock)
+        migrations.migrate(connections, zone)
+        with closing(Warehouse(connections, zone, clock, plan)) as warehouse:
+            yield warehouse
     finally:
         connections.close()
 
@@ -68,40 +84,122 @@ class Warehouse:
     {}
     """
 
-    def __init__(self, connections: Connections, zone: ZoneInfo, clock: Clock) -> None:
+    def __init__(self, connections: Connections, zone: ZoneInfo, clock: Clock, plan: Plan) -> None:
         """Take the database; use `open_warehouse` to make one."""
         self._connections = connections
         self._zone = zone
         self._clock = clock
+        self._formulas = {name: metric for name, metric in plan.items() if metric.kind is Kind.FORMULA}
+        self._leasing = Lock()
+        self._leases: dict[str, Lease] = {}
+        self._holders: Counter[str] = Counter()
+        self._at_work: dict[int, str] = {}
         self._check_zone()
 
-    def begin(self, source: str, window: Window) -> int:
-        """Enter in the ledger that a run begins, and return its number."""
-        with self._connections.writing() as connection:
-            ledger.close_lost(connection, source, self._clock())
-            return ledger.begin(connection, source, window, self._clock())
+    def begin(self, source: str, window: Window, definition: str = "") -> int:
+        """Enter in the ledger that a run begins, and return its number; `definition` is what the source is, as text.
+
+        Raises RunFailed while the source is read by another process.
+        """
+        self._lease(source)
+        try:
+            run = self._entered(source, window, definition)
+        except BaseException:
+            self._release(source)
+            raise
+        self._at_work[run] = source
+        return run
+
+    def _entered(self, source: str, window: Window, definition: str) -> int:
+        with self._connections.writing(source) as connection:
+            ledger.close_lost(connection, source, self._clock(), all_of_them=self._only_here(source))
+            other = ledger.running_elsewhere(connection, source)
+            if other is not None:
+                raise _overlap(source, other)
+            return ledger.begin(connection, source, window, self._clock(), definition)
+
+    def _lease(self, source: str) -> None:
+        with self._leasing:
+            if source not in self._leases:
+                lease = self._connections.lease(source)
+                if lease is None:
+                    with self._connections.reading() as connection:
+                        raise _overlap(source, ledger.running(connection, source))
+                self._leases[source] = lease
+            self._holders[source] += 1
+
+    def _only_here(self, source: str) -> bool:
+        """Say whether whatever run of the source is open, but for this process's own, must be lost."""
+        return self._connections.keeps_leases and self._holders[source] == 1
+
+    def _release(self, source: str) -> None:
+        with self._leasing:
+            self._holders[source] -= 1
+            if not self._holders[source]:
+                self._leases.pop(source).release()
+
+    def _ended(self, run: int) -> None:
+        if run in self._at_work:
+            self._release(self._at_work.pop(run))
+
+    def close(self) -> None:
+        """Give up what runs that were not ended hold."""
+        for lease in self._leases.values():
+            lease.release()
+        self._leases.clear()
 
     def publish(self, run: int, reading: Reading, plan: Plan, report: Mapping[str, object]) -> Changes:
         """Replace the window by what was read and enter that the run is done, all in one transaction."""
-        with self._connections.writing() as connection:
-            changes = write.publish(connection, reading, plan, self._zone)
-            ledger.end(connection, run, self._clock(), state="done", changes=changes, report=report)
-            return changes
+        with self._connections.writing(reading.source) as connection:
+            record = ledger.record(connection, run)
+            if record is None or not ledger.still_runs(connection, run):
+                msg = f"run {run} of {reading.source} was given up meanwhile; nothing was written"
+                raise RunFailed(msg)
+            published = write.publish(connection, run, reading, plan, self._zone)
+            before = coverage.pieces(connection, reading.source)
+            late = coverage.lateness(before, published.touched, reading.grain, record.started_at, self._zone)
+            after = coverage.after_read(before, run, record.started_at, reading, self._zone)
+            coverage.replace_pieces(connection, reading.source, after, self._zone)
+            ledger.end(
+                connection,
+                run,
+                self._clock(),
+                state="done",
+                changes=published.changes,
+                report=report,
+                lateness=late,
+            )
+        self._ended(run)
+        return published.changes
 
-    def preview(self, reading: Reading, plan: Plan) -> Changes:
-        """Return what `publish` would change, and change nothing."""
-        with self._connections.writing(undo=True) as connection:
-            return write.publish(connection, reading, plan, self._zone)
+    def preview(self, reading: Reading, plan: Plan, *, most: int = 100) -> Preview:
+        """Return what `publish` would change, with the first of the published values that would differ.
+
+        Nothing is changed, and nobody who writes is held up.
+        """
+        with self._connections.reading() as connection:
+            return write.preview(connection, reading, plan, self._zone, most)
 
     def end(self, run: int, *, state: str, error: str, report: Mapping[str, object]) -> None:
         """Enter that a run ended without writing anything."""
-        with self._connections.writing() as connection:
+        with self._connections.reading() as connection:
+            record = ledger.record(connection, run)
+        with self._connections.writing(record.source if record else None) as connection:
             ledger.end(connection, run, self._clock(), state=state, changes=Changes(), report=report, error=error)
+            if record:
+                before = coverage.pieces(connection, record.source)
+                after = coverage.after_failure(before, record.window, run, record.started_at)
+                coverage.replace_pieces(connection, record.source, after, self._zone)
+        self._ended(run)
 
     def covered(self, source: str) -> list[Window]:
-        """Return the windows that were read of a source."""
+        """Return the windows that were read of a source, apart from each other and in order."""
+        return coverage.joined(self.coverage(source))
+
+    def coverage(self, source: str) -> list[Coverage]:
+        """Return what is known of a source's windows: final, provisional or failed, in the order of time."""
         with self._connections.reading() as connection:
-            return ledger.covered(connection, source)
+            return coverage.pieces(connection, source)
 
     def runs(self, limit: int = 100) -> list[RunRecord]:
         """Return the newest runs, the newest first."""
@@ -122,16 +220,25 @@ class Warehouse:
         until: datetime | None = None,
         where: Mapping[str, str] | None = None,
         split: str | None = None,
-    ) -> list[Value]:
+        compare: Grain | str | None = None,
+        as_of: datetime | None = None,
+    ) -> Answer:
         """Return a metric's values at a grain, in the order of time.
 
         Series are rolled up by the metric's kind, those whose dims differ from `where` left out, those with
-        different values of the dim `split` told apart. `since` and `until` are widened to whole buckets. Buckets for
-        which nothing is known are missing, never zero.
+        different values of the dim `split` told apart. `since` and `until` are widened to whole buckets. Each value is
+        told with the one a week, month … before where `compare` names that. `as_of` asks for what was known then.
+
+        Buckets that were not read are missing, never zero. A count is zero in buckets that were read and gave nothing.
+        Of a duration, the mean is told; `metric.p95`, `metric.count` and the like name other statistics. Raises
+        UnknownName for a metric or dim that there is not, Refused where values cannot be rolled up.
         """
-        asked = Query(metric, Grain(by), since, until, where, split)
+        asked = Query(metric, Grain(by), since, until, where, split, Grain(compare) if compare else None, as_of)
+        if asked.compare and list(Grain).index(asked.compare) < list(Grain).index(asked.by):
+            msg = f"{asked.by}s cannot be compared with those a {asked.compare} before; name a longer time"
+            raise Refused(msg)
         with self._connections.reading() as connection:
-            return read.query(connection, asked, self._zone)
+            return read.query(connection, asked, self._zone, self._formulas)
 
     def _check_zone(self) -> None:
         with self._connections.reading() as connection:
@@ -146,3 +253,10 @@ class Warehouse:
                 f"the days of this warehouse are cut in {kept}, the project says {self._zone.key}; use a new warehouse"
             )
             raise Refused(msg)
+
+
+def _overlap(source: str, run: RunRecord | None) -> RunFailed:
+    at_work = (
+        f": run {run.id}, process {run.process} on {run.host}, since {run.started_at:%Y-%m-%d %H:%M} UTC" if run else ""
+    )
+    return RunFailed(f"{source} is being read already{at_work}; let that end, or end it")

@@ -2,213 +2,178 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from operator import itemgetter
+from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import bindparam, delete, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
-
-from tallyline.errors import RunFailed
-from tallyline.plan import Kind, Point
-from tallyline.warehouse import schema
-from tallyline.warehouse.ledger import Changes
-from tallyline.window import Grain
+from tallyline.warehouse import facts
+from tallyline.warehouse.difference import Difference, compare
+from tallyline.warehouse.rollup import Days, roll_up, touched_days
+from tallyline.warehouse.series import check_metrics, keep_metrics, keep_series, known_since, look_up
+from tallyline.window import Grain, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Mapping, Sequence
     from zoneinfo import ZoneInfo
 
-    from sqlalchemy import Table
     from sqlalchemy.engine import Connection
 
-    from tallyline.plan import Plan
-    from tallyline.window import Window
+    from tallyline.plan import Measured, Plan
+    from tallyline.warehouse.facts import Fact, Stored
+    from tallyline.warehouse.ledger import Changes
+    from tallyline.warehouse.reading import Reading
+    from tallyline.warehouse.series import Owned
 
-    Values = dict[tuple[int, datetime], float]
+__all__ = ["Differing", "Preview", "Published", "preview", "publish"]
 
-__all__ = ["Reading", "publish"]
-
-_AT_ONCE = 500
+_NOT_A_RUN = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What a source gave for a window. `sources` are the names of all sources of the project."""
+class Published:
+    """What publishing changed: the numbers of values, and the buckets that differ from what was there."""
 
-    source: str
-    window: Window
-    grain: Grain
-    points: Collection[Point]
-    sources: Collection[str] = ()
+    changes: Changes
+    touched: Sequence[datetime]
 
 
-def publish(connection: Connection, reading: Reading, plan: Plan, zone: ZoneInfo) -> Changes:
+class Differing(NamedTuple):
+    """A value that is published, and what would be published in its place; None where there is no value."""
+
+    metric: str
+    dims: str
+    time: datetime
+    before: float | None
+    after: float | None
+
+
+class Preview(NamedTuple):
+    """What publishing would change: the numbers of values, and the first of the published ones that would differ."""
+
+    changes: Changes
+    differing: list[Differing]
+
+
+def publish(connection: Connection, run: int, reading: Reading, plan: Plan, zone: ZoneInfo) -> Published:
     """Replace the window of the source by what was read, and roll up the days that it touches.
 
-    Values that are as they were are not written again; values of the window that were not read again are removed.
-    Raises RunFailed where a series belongs to another source or a metric's kind is not what it was.
+    Values that are as they were are not written again; values of the window that were not read again are removed. What
+    was there before is kept as restated by `run`. Raises RunFailed where a series belongs to another source, a
+    metric's kind is not what it was, or too many series are new.
     """
-    metrics = _metric_ids(connection, {point.metric for point in reading.points}, plan)
-    ids = _series_ids(connection, reading, metrics)
-    new = {(ids[point.metric, point.dims], point.bucket): point.value for point in reading.points}
-    if reading.grain is Grain.DAY:
-        hours_before = _values(connection, schema.hourly_value, reading, reading.window)  # had it told hours until now
-        _replace(connection, schema.hourly_value, hours_before, {})
-        days_before = _values(connection, schema.daily_value, reading, reading.window)
-        return _replace(connection, schema.daily_value, days_before, new)
-    days = reading.window.widened(Grain.DAY, zone)
-    around = _values(connection, schema.hourly_value, reading, days)
-    present = {key: value for key, value in around.items() if key[1] in reading.window}
-    changes = _replace(connection, schema.hourly_value, present, new)
-    if changes.total:
-        hours = {key: value for key, value in around.items() if key not in present} | new
-        rolled = _rolled_up(hours, _metrics_of(connection, reading.source), zone)
-        _replace(connection, schema.daily_value, _values(connection, schema.daily_value, reading, days), rolled)
-    return changes
+    names = {metric for metric, _ in reading.points.series}
+    check_metrics(connection, names, plan)
+    owned = look_up(connection, reading, plan)
+    metrics = keep_metrics(connection, names, plan)
+    known_since(connection, reading, metrics, adopts=bool(owned.adopted))
+    kept = keep_series(connection, reading, owned, metrics)
+    difference = _Work.on(connection, run, reading, owned.with_ids(kept), zone).replace()
+    buckets = set(map(itemgetter(1), difference.touched()))
+    return Published(difference.changes, [datetime.fromtimestamp(bucket, UTC) for bucket in sorted(buckets)])
 
 
-def _metric_ids(connection: Connection, names: set[str], plan: Plan) -> dict[str, int]:
-    metric = schema.metric
-    rows: list[dict[str, object]] = [
-        {"name": name, "kind": str(plan[name].kind), "unit": plan[name].unit, "title": plan[name].label}
-        for name in sorted(names)
-    ]
-    known = {row.name: row for row in connection.execute(select(metric).where(metric.c.name.in_(names)))}
-    _insert_missing(connection, metric, [row for row in rows if row["name"] not in known])
-    for row in rows:
-        before = known.get(row["name"])
-        if before is None:
-            continue
-        if before.kind != row["kind"]:
-            msg = (
-                f'{row["name"]} is kept as "{before.kind}" and the plan now calls it "{row["kind"]}"; '
-                "its days were rolled up as the former: give the metric of the new kind a new name"
-            )
-            raise RunFailed(msg)
-        if (before.unit, before.title) != (row["unit"], row["title"]):
-            connection.execute(
-                update(metric).where(metric.c.id == before.id).values(unit=row["unit"], title=row["title"])
-            )
-    found = select(metric.c.name, metric.c.id).where(metric.c.name.in_(names))
-    return dict(connection.execute(found).all())
+def preview(connection: Connection, reading: Reading, plan: Plan, zone: ZoneInfo, most: int) -> Preview:
+    """Return what `publish` would change, and the first of the values that differ from published ones."""
+    check_metrics(connection, {metric for metric, _ in reading.points.series}, plan)
+    owned = look_up(connection, reading, plan)
+    difference = _Work.on(connection, _NOT_A_RUN, reading, owned, zone).compare()
+    return Preview(difference.changes, _differing(difference, owned)[:most])
 
 
-def _series_ids(connection: Connection, reading: Reading, metrics: Mapping[str, int]) -> dict[tuple[str, str], int]:
-    wanted = {(metrics[point.metric], _digest(point.dims)): (point.metric, point.dims) for point in reading.points}
-    known = _known_series(connection, metrics.values())
-    _insert_missing(
-        connection,
-        schema.series,
-        [
-            {"metric_id": key[0], "digest": key[1], "dims": json.loads(dims), "source": reading.source}
-            for key, (_, dims) in wanted.items()
-            if key not in known
-        ],
-    )
-    _check_owners(reading, {known[key]: named for key, named in wanted.items() if key in known})
-    _adopt(connection, reading, metrics.values())
-    known = _known_series(connection, metrics.values())
-    return {named: known[key][0] for key, named in wanted.items()}
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A reading on its way into the tables."""
+
+    connection: Connection
+    run: int
+    reading: Reading
+    owned: Owned
+    new: Mapping[int, Mapping[int, Measured]]
+    days: Days
+    zone: ZoneInfo
+
+    @classmethod
+    def on(cls, connection: Connection, run: int, reading: Reading, owned: Owned, zone: ZoneInfo) -> _Work:
+        seconds = _Seconds()
+        new = {
+            owned.ids[key]: {seconds[bucket]: value for bucket, value in values.items()}
+            for key, values in reading.points.series.items()
+        }
+        return cls(connection, run, reading, owned, new, Days(zone), zone)
+
+    def compare(self) -> Difference:
+        """Return how the window differs, at the grain of the source."""
+        return compare(self._read(self.reading.grain, self.reading.window), self.new, self.run)
+
+    def replace(self) -> Difference:
+        """Write what differs, and the days that follow from it."""
+        if self.reading.grain is not Grain.HOUR:
+            self._remove_hours()
+            difference = self.compare()
+            self._write(self.reading.grain, difference)
+            return difference
+        difference = self.compare()
+        self._write(Grain.HOUR, difference)
+        if difference.changes.total:
+            self._roll_up(difference)
+        return difference
+
+    def _roll_up(self, difference: Difference) -> None:
+        touched = touched_days(difference.touched(), self.owned.kinds, self.days)
+        whole = self.reading.window.widened(Grain.DAY, self.zone)
+        rolled = roll_up(self._hours(whole), self.owned.kinds, touched, self.days)
+        before = self._read(Grain.DAY, whole)
+        there = {
+            series: {day: fact for day, fact in before[series].items() if day in touched[series]}
+            for series in before.keys() & touched.keys()
+        }
+        self._write(Grain.DAY, compare(there, rolled, self.run))
+
+    def _hours(self, whole: Window) -> dict[int, Mapping[int, Measured]]:
+        """Return the hours of whole days: those that were read, and around them those that are kept."""
+        read, hours = self.reading.window, dict(self.new)
+        edges = [(whole.since, read.since), (read.until, whole.until)]
+        for window in [Window(since, until) for since, until in edges if since < until]:
+            for series, kept in _values(self._read(Grain.HOUR, window)).items():
+                hours[series] = {**hours.get(series, {}), **kept}
+        return hours
+
+    def _remove_hours(self) -> None:
+        """Remove hours of the window that a source told which now tells days."""
+        self._write(Grain.HOUR, compare(self._read(Grain.HOUR, self.reading.window), {}, self.run))
+
+    def _read(self, grain: Grain, window: Window) -> Stored:
+        since, until = int(window.since.timestamp()), int(window.until.timestamp())
+        return facts.read(self.connection, grain, self.reading.source, self.owned.adopted, since, until)
+
+    def _write(self, grain: Grain, difference: Difference) -> None:
+        facts.replace(self.connection, grain, self.run, difference.replacement)
 
 
-def _known_series(connection: Connection, metrics: Iterable[int]) -> dict[tuple[int, str], tuple[int, str]]:
-    series = schema.series
-    known = select(series.c.metric_id, series.c.digest, series.c.id, series.c.source).where(
-        series.c.metric_id.in_(list(metrics))
-    )
-    return {(metric, digest): (number, source) for metric, digest, number, source in connection.execute(known)}
+class _Seconds(dict[datetime, int]):
+    """Moments as seconds since 1970, each worked out once."""
+
+    def __missing__(self, moment: datetime) -> int:
+        seconds = self[moment] = int(moment.timestamp())
+        return seconds
 
 
-def _check_owners(reading: Reading, series: Mapping[tuple[int, str], tuple[str, str]]) -> None:
-    for (_, owner), (metric, dims) in series.items():
-        if owner != reading.source and owner in reading.sources:
-            msg = f'{metric} {dims} is written by the source "{owner}" already: two sources cannot write one series'
-            raise RunFailed(msg)
+def _values(stored: Stored) -> dict[int, dict[int, Measured]]:
+    return {
+        series: {bucket: facts.measured(fact) for bucket, fact in facts_of.items()}
+        for series, facts_of in stored.items()
+    }
 
 
-def _adopt(connection: Connection, reading: Reading, metrics: Iterable[int]) -> None:
-    """Take over all series of the metrics whose sources are no more, as those of a source that has been renamed."""
-    series = schema.series
-    orphaned = series.c.metric_id.in_(list(metrics)) & series.c.source.not_in([*reading.sources, reading.source])
-    connection.execute(update(series).where(orphaned).values(source=reading.source))
+def _differing(difference: Difference, owned: Owned) -> list[Differing]:
+    made = difference.replacement
+    changed = zip(made.replaced, made.changed, strict=True)
+    gone = [(fact, None) for fact in made.removed]
+    told = [_told(before, after, owned) for before, after in [*changed, *gone]]
+    return sorted(told, key=lambda differing: (differing.time, differing.metric, differing.dims))
 
 
-def _insert_missing(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
-    if rows:
-        inserting = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-        connection.execute(inserting(table).on_conflict_do_nothing(), rows)
-
-
-def _values(connection: Connection, table: Table, reading: Reading, window: Window) -> Values:
-    present = (
-        select(table.c.series_id, table.c.bucket, table.c.value)
-        .join(schema.series, schema.series.c.id == table.c.series_id)
-        .where(
-            schema.series.c.source == reading.source,
-            table.c.bucket >= window.since,
-            table.c.bucket < window.until,
-        )
-    )
-    return {(series, bucket): value for series, bucket, value in connection.execute(present)}
-
-
-def _metrics_of(connection: Connection, source: str) -> dict[int, tuple[int, Kind]]:
-    series, metric = schema.series, schema.metric
-    owned = (
-        select(series.c.id, metric.c.id, metric.c.kind)
-        .join(metric, metric.c.id == series.c.metric_id)
-        .where(series.c.source == source)
-    )
-    return {number: (metric_id, Kind(kind)) for number, metric_id, kind in connection.execute(owned)}
-
-
-def _rolled_up(hours: Values, metrics: Mapping[int, tuple[int, Kind]], zone: ZoneInfo) -> Values:
-    days = {bucket: Grain.DAY.floor(bucket, zone) for bucket in {bucket for _, bucket in hours}}
-    collected: defaultdict[tuple[int, datetime], list[tuple[datetime, float]]] = defaultdict(list)
-    last: dict[tuple[int, datetime], datetime] = {}
-    for (series, bucket), value in sorted(hours.items(), key=lambda item: item[0][1]):
-        collected[series, days[bucket]].append((bucket, value))
-        last[metrics[series][0], days[bucket]] = bucket
-    return dict(_daily(collected, last, metrics))
-
-
-def _daily(
-    collected: Mapping[tuple[int, datetime], list[tuple[datetime, float]]],
-    last: Mapping[tuple[int, datetime], datetime],
-    metrics: Mapping[int, tuple[int, Kind]],
-) -> Iterator[tuple[tuple[int, datetime], float]]:
-    for (series, day), values in collected.items():
-        metric, kind = metrics[series]
-        if kind is Kind.LEVEL and values[-1][0] != last[metric, day]:
-            continue
-        yield (series, day), kind.over_time([value for _, value in values])
-
-
-def _replace(connection: Connection, table: Table, present: Values, new: Values) -> Changes:
-    added = [key for key in new if key not in present]
-    changed = [key for key, value in present.items() if key in new and new[key] != value]
-    removed = [key for key in present if key not in new]
-    at = (table.c.series_id == bindparam("at_series")) & (table.c.bucket == bindparam("at_bucket"))
-    for keys in _chunks(sorted(added)):
-        rows = [{"series_id": series, "bucket": bucket, "value": new[series, bucket]} for series, bucket in keys]
-        connection.execute(insert(table), rows)
-    for keys in _chunks(sorted(changed)):
-        rows = [{"at_series": series, "at_bucket": bucket, "now": new[series, bucket]} for series, bucket in keys]
-        connection.execute(update(table).where(at).values(value=bindparam("now")), rows)
-    for keys in _chunks(sorted(removed)):
-        connection.execute(
-            delete(table).where(at), [{"at_series": series, "at_bucket": bucket} for series, bucket in keys]
-        )
-    return Changes(len(added), len(changed), len(removed), len(present) - len(changed) - len(removed))
-
-
-def _chunks(keys: list[tuple[int, datetime]]) -> Iterator[list[tuple[int, datetime]]]:
-    return (keys[start : start + _AT_ONCE] for start in range(0, len(keys), _AT_ONCE))
-
-
-def _digest(dims: str) -> str:
-    return hashlib.blake2b(dims.encode(), digest_size=16).hexdigest()
+def _told(before: Fact, after: Fact | None, owned: Owned) -> Differing:
+    metric, dims = owned.keys[before[0]]
+    return Differing(metric, dims, datetime.fromtimestamp(before[1], UTC), before[2], after[2] if after else None)

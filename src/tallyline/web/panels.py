@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from tallyline.dashboards import read_panel
-from tallyline.dashboards.panel_data import together
 from tallyline.errors import Refused, UnknownName
 from tallyline.window import Grain
 
@@ -108,7 +107,7 @@ class Reader:
             "kind": metric.kind,
             "times": [_seconds(time) for time in data.times],
             "lines": [asdict(line) for line in data.lines],
-            "total": _total(data, metric) if len(data.lines) > 1 else None,
+            "total": data.total,
             "incomplete_from": _seconds(data.incomplete_from) if data.incomplete_from else None,
             "silent_until": self._silent_until(data, asked),
             "headline": _headline(data.headline) if data.headline else None,
@@ -145,10 +144,6 @@ def _headline(headline: Headline) -> Json:
         "before": headline.before,
         "change": headline.change,
     }
-
-
-def _total(data: PanelData, metric: Metric) -> list[float | None]:
-    return [together(bucket, metric) for bucket in zip(*(line.values for line in data.lines), strict=True)]
 
 
 def _seconds(moment: datetime) -> int:

@@ -1,0 +1,221 @@
+"""Coverage: for each source, which windows were read, and whether their values are final, provisional or failed.
+
+A window is covered up to the moment it was read at. It is provisional until it is read once more after its look-back
+has passed, or for good if it never is; then it is final. A window that was tried in vain, and never read, has failed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, insert, select
+
+from tallyline.warehouse import schema
+from tallyline.window import Grain, Window, gaps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    from sqlalchemy.engine import Connection
+
+    from tallyline.warehouse.reading import Reading
+
+__all__ = [
+    "Coverage",
+    "Covered",
+    "after_failure",
+    "after_read",
+    "as_of",
+    "from_ledger",
+    "joined",
+    "lateness",
+    "partly",
+    "pieces",
+    "replace_pieces",
+]
+
+_A_DAY = timedelta(hours=25)
+
+
+class Covered(StrEnum):
+    """What is known of a window."""
+
+    FINAL = "final"
+    PROVISIONAL = "provisional"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """A window of a source, what is known of it, and the newest run that read or failed to read it."""
+
+    window: Window
+    state: Covered
+    run: int
+
+    @property
+    def is_read(self) -> bool:
+        """Whether its values are known."""
+        return self.state is not Covered.FAILED
+
+
+def pieces(connection: Connection, source: str) -> list[Coverage]:
+    """Return what is known of a source's windows, in the order of time."""
+    table = schema.covered
+    known = select(table).where(table.c.source == source).order_by(table.c.since)
+    return [Coverage(Window(row.since, row.until), Covered(row.state), row.run_id) for row in connection.execute(known)]
+
+
+def after_read(
+    before: Sequence[Coverage], run: int, read_at: datetime, reading: Reading, zone: ZoneInfo
+) -> list[Coverage]:
+    """Return the coverage once a source was read at a moment.
+
+    A snapshot covers the time since the one before it, too. Before the first window of a source that tells all there
+    is, there is nothing to be known: the rest of that year is covered with it.
+    """
+    since = reading.window.since
+    if reading.snapshot:
+        since = min(since, max((piece.window.until for piece in before if piece.is_read), default=since))
+    elif reading.tells_all:
+        since = Grain.YEAR.floor(since, zone)
+    return _read(before, run, since, reading.window.until, read_at, reading.lookback)
+
+
+def lateness(
+    before: Sequence[Coverage], touched: Iterable[datetime], grain: Grain, read_at: datetime, zone: ZoneInfo
+) -> timedelta | None:
+    """Return how long after its end the oldest bucket still changed that had been read to its end before."""
+    read = joined(before)
+    for bucket in sorted(touched):
+        end = grain.after(bucket, zone)
+        if any(window.since <= bucket and end <= window.until for window in read):
+            return read_at - end
+    return None
+
+
+def after_failure(before: Sequence[Coverage], window: Window, run: int, tried_at: datetime) -> list[Coverage]:
+    """Return the coverage once a run failed: what was read before stays so, the rest of the window has failed."""
+    until = min(window.until, tried_at)
+    if until <= window.since:
+        return list(before)
+    tried = Window(window.since, until)
+    failed = [
+        Coverage(gap, Covered.FAILED, run) for gap in gaps(tried, [piece.window for piece in before if piece.is_read])
+    ]
+    older = [piece for piece in before if not piece.is_read]
+    for gap in failed:
+        older = _without(older, gap.window)
+    return _merged([*(piece for piece in before if piece.is_read), *older, *failed])
+
+
+def replace_pieces(connection: Connection, source: str, after: Sequence[Coverage], zone: ZoneInfo) -> None:
+    """Keep the coverage of a source, and which of its hours and days are not covered to their end."""
+    table = schema.covered
+    connection.execute(delete(table).where(table.c.source == source))
+    rows = [
+        {
+            "source": source,
+            "since": piece.window.since,
+            "until": piece.window.until,
+            "state": str(piece.state),
+            "run_id": piece.run,
+        }
+        for piece in after
+    ]
+    if rows:
+        connection.execute(insert(table), rows)
+    _replace_incomplete(connection, source, after, zone)
+
+
+def joined(coverage: Iterable[Coverage]) -> list[Window]:
+    """Return the windows that were read, those that touch each other as one."""
+    whole: list[Window] = []
+    for window in sorted((piece.window for piece in coverage if piece.is_read), key=lambda window: window.since):
+        if whole and window.since <= whole[-1].until:
+            whole[-1] = Window(whole[-1].since, max(whole[-1].until, window.until))
+        else:
+            whole.append(window)
+    return whole
+
+
+def partly(read: Iterable[Window], grain: Grain, zone: ZoneInfo) -> set[datetime]:
+    """Return the beginnings of buckets that were read in part: those in which a window begins or ends."""
+    edges = [moment for window in read for moment in (window.since, window.until)]
+    floors = {moment: grain.floor(moment, zone) for moment in edges}
+    return {floor for moment, floor in floors.items() if floor != moment}
+
+
+def from_ledger(connection: Connection, zone: ZoneInfo) -> None:
+    """Work out the coverage from the runs that a release without it has kept."""
+    sources = connection.execute(select(schema.run.c.source).where(schema.run.c.state == "done").distinct())
+    for source in sources.scalars().all():
+        replace_pieces(connection, source, as_of(connection, source), zone)
+
+
+def as_of(connection: Connection, source: str, moment: datetime | None = None) -> list[Coverage]:
+    """Return the coverage of a source as its runs in the ledger tell it, those that had ended at a moment."""
+    run = schema.run
+    done = select(run.c.id, run.c.since, run.c.until, run.c.started_at).where(
+        run.c.source == source, run.c.state == "done", *([run.c.ended_at <= moment] if moment else [])
+    )
+    known: list[Coverage] = []
+    for row in connection.execute(done.order_by(run.c.id)):
+        is_snapshot = row.since <= row.started_at < row.until and row.until - row.since <= _A_DAY
+        reached = max((piece.window.until for piece in known), default=row.since)
+        since = min(row.since, reached) if is_snapshot else row.since
+        known = _read(known, row.id, since, row.until, row.started_at, timedelta())
+    return known
+
+
+def _read(
+    before: Sequence[Coverage], run: int, since: datetime, until: datetime, read_at: datetime, lookback: timedelta
+) -> list[Coverage]:
+    reached = min(until, read_at)
+    if reached <= since:
+        return list(before)
+    settled = min(max(read_at - lookback, since), reached)
+    added = [*_piece(since, settled, Covered.FINAL, run), *_piece(settled, reached, Covered.PROVISIONAL, run)]
+    return _merged([*_without(before, Window(since, until)), *added])
+
+
+def _replace_incomplete(connection: Connection, source: str, after: Sequence[Coverage], zone: ZoneInfo) -> None:
+    table, read = schema.incomplete, joined(after)
+    connection.execute(delete(table).where(table.c.source == source))
+    rows = [
+        {"source": source, "grain": str(grain), "bucket": bucket}
+        for grain in schema.FACTS
+        for bucket in partly(read, grain, zone)
+    ]
+    if rows:
+        connection.execute(insert(table), rows)
+
+
+def _piece(since: datetime, until: datetime, state: Covered, run: int) -> Iterator[Coverage]:
+    if since < until:
+        yield Coverage(Window(since, until), state, run)
+
+
+def _without(before: Iterable[Coverage], window: Window) -> list[Coverage]:
+    kept = []
+    for piece in before:
+        ends = [(piece.window.since, min(piece.window.until, window.since))]
+        ends.append((max(piece.window.since, window.until), piece.window.until))
+        kept += [replace(piece, window=Window(since, until)) for since, until in ends if since < until]
+    return kept
+
+
+def _merged(coverage: Iterable[Coverage]) -> list[Coverage]:
+    merged: list[Coverage] = []
+    for piece in sorted(coverage, key=lambda piece: piece.window.since):
+        last = merged[-1] if merged else None
+        if last and last.window.until == piece.window.since and last.state is piece.state:
+            merged[-1] = Coverage(Window(last.window.since, piece.window.until), piece.state, max(last.run, piece.run))
+        else:
+            merged.append(piece)
+    return merged

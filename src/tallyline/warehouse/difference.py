@@ -1,0 +1,73 @@
+"""What a read changes: new values beside those that are kept, and which days that touches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from tallyline.warehouse.facts import Replacement, all_kept, kept, measured
+from tallyline.warehouse.ledger import Changes
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from tallyline.plan import Measured
+    from tallyline.warehouse.facts import Fact, Stored
+
+__all__ = ["Difference", "compare"]
+
+
+@dataclass(slots=True)
+class Difference:
+    """How new values differ from those kept: what to write, and how many stay as they are."""
+
+    replacement: Replacement = field(default_factory=Replacement)
+    unchanged: int = 0
+
+    @property
+    def changes(self) -> Changes:
+        """The numbers of values."""
+        made = self.replacement
+        return Changes(len(made.added), len(made.changed), len(made.removed), self.unchanged)
+
+    def touched(self) -> Iterator[Fact]:
+        """Yield each fact that is new, other than before or gone, once."""
+        made = self.replacement
+        return chain(made.added, made.changed, made.removed)
+
+
+def compare(before: Stored, new: Mapping[int, Mapping[int, Measured]], run: int) -> Difference:
+    """Return how `new` values, written by `run`, differ from all that is kept."""
+    difference = Difference()
+    for series, values in new.items():
+        stored = before.get(series)
+        if stored:
+            _compare_series(series, stored, values, run, difference)
+        else:
+            difference.replacement.added += all_kept(series, values, run)
+    for series in before.keys() - new.keys():
+        difference.replacement.removed += before[series].values()
+    return difference
+
+
+def _compare_series(
+    series: int, stored: Mapping[int, Fact], values: Mapping[int, Measured], run: int, difference: Difference
+) -> None:
+    made, missing = difference.replacement, 0
+    for bucket, value in values.items():
+        fact = stored.get(bucket)
+        if fact is None:
+            made.added.append(kept(series, bucket, value, run))
+            missing += 1
+        elif (fact[2] if fact[4] is None else measured(fact)) != value:
+            made.changed.append(kept(series, bucket, value, run))
+            made.replaced.append(fact)
+        else:
+            difference.unchanged += 1
+    if len(stored) > len(values) - missing:
+        made.removed += [stored[bucket] for bucket in _missing(stored, values)]
+
+
+def _missing(stored: Mapping[int, Fact], values: Collection[int]) -> Iterator[int]:
+    return (bucket for bucket in stored if bucket not in values)

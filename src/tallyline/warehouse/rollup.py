@@ -1,0 +1,118 @@
+"""Days out of hours: by the kind of the metric, and only those days that a change touches."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, cast
+
+from tallyline.plan import Kind
+from tallyline.window import Grain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from zoneinfo import ZoneInfo
+
+    from tallyline.plan import Measured
+    from tallyline.warehouse.facts import Fact
+
+    Hours = Mapping[int, Mapping[int, Measured]]
+    Kinds = Mapping[int, tuple[str, Kind]]
+    Touched = Mapping[int, set[int]]
+
+__all__ = ["Days", "roll_up", "touched_days"]
+
+_OF_ALL_SERIES = (Kind.LEVEL, Kind.MEAN)
+
+
+class Days(dict[int, int]):
+    """When the day of an hour began; worked out once for each hour.
+
+    >>> from zoneinfo import ZoneInfo
+    >>> days = Days(ZoneInfo("Europe/Paris"))
+    >>> noon = int(datetime(2026, 3, 29, 10, tzinfo=UTC).timestamp())
+    >>> datetime.fromtimestamp(days[noon], UTC).isoformat()
+    '2026-03-28T23:00:00+00:00'
+    """
+
+    def __init__(self, zone: ZoneInfo) -> None:
+        """Cut days in the business zone."""
+        super().__init__()
+        self._zone = zone
+        self._seconds: dict[int, int] = {}
+
+    def __missing__(self, hour: int) -> int:
+        """Work it out."""
+        day = self[hour] = int(Grain.DAY.floor(datetime.fromtimestamp(hour, UTC), self._zone).timestamp())
+        return day
+
+    def seconds(self, hour: int) -> int:
+        """Return how long the hour is; one in which the clock is changed may be shorter."""
+        if hour not in self._seconds:
+            after = Grain.HOUR.after(datetime.fromtimestamp(hour, UTC), self._zone)
+            self._seconds[hour] = int(after.timestamp()) - hour
+        return self._seconds[hour]
+
+
+def touched_days(facts: Iterable[Fact], kinds: Kinds, days: Days) -> Touched:
+    """Return by series the days that have to be rolled up: of a level, those of all series of its metric."""
+    touched: defaultdict[int, set[int]] = defaultdict(set)
+    for series, of_series in groupby(facts, key=itemgetter(0)):
+        touched[series].update(map(days.__getitem__, map(itemgetter(1), of_series)))
+    whole: defaultdict[str, set[int]] = defaultdict(set)
+    for series, its_days in touched.items():
+        metric, kind = kinds[series]
+        if kind in _OF_ALL_SERIES:
+            whole[metric] |= its_days
+    for series, (metric, _) in kinds.items() if whole else ():
+        touched[series] |= whole.get(metric, set())
+    return touched
+
+
+def roll_up(hours: Hours, kinds: Kinds, touched: Touched, days: Days) -> dict[int, dict[int, Measured]]:
+    """Return the days that are `touched`, each out of all of its `hours`.
+
+    A level's last value is that of the last hour in which its metric has any, and a mean is over all hours in which
+    it has: so a series that vanished at noon is not in the one, and counts as nothing for half of the other.
+    """
+    of_metrics = _hours_of_metrics(hours, kinds, touched, days)
+    rolled: dict[int, dict[int, Measured]] = {}
+    for series in touched.keys() & hours.keys():
+        metric, kind = kinds[series]
+        if kind is not Kind.DISTINCT:
+            in_days = _by_day(hours[series], touched[series], days)
+            rolled[series] = dict(_rolled_up(in_days, hours[series], kind, of_metrics[metric], days))
+    return rolled
+
+
+def _rolled_up(
+    in_days: Iterable[tuple[int, list[int]]],
+    values: Mapping[int, Measured],
+    kind: Kind,
+    of_metric: Mapping[int, set[int]],
+    days: Days,
+) -> Iterator[tuple[int, Measured]]:
+    for day, hours in in_days:
+        if kind is Kind.MEAN:
+            lasted = sum(days.seconds(hour) * cast("float", values[hour]) for hour in hours)
+            yield day, lasted / sum(days.seconds(hour) for hour in of_metric[day])
+        elif kind is not Kind.LEVEL or hours[-1] == max(of_metric[day]):
+            yield day, kind.over_time([values[hour] for hour in hours])
+
+
+def _by_day(hours: Iterable[int], touched: set[int], days: Days) -> Iterator[tuple[int, list[int]]]:
+    for day, of_day in groupby(sorted(hours), key=days.__getitem__):
+        if day in touched:
+            yield day, list(of_day)
+
+
+def _hours_of_metrics(hours: Hours, kinds: Kinds, touched: Touched, days: Days) -> Mapping[str, Mapping[int, set[int]]]:
+    known: defaultdict[str, defaultdict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
+    for series in touched.keys() & hours.keys():
+        metric, kind = kinds[series]
+        if kind in _OF_ALL_SERIES:
+            for day, of_day in _by_day(hours[series], touched[series], days):
+                known[metric][day].update(of_day)
+    return known
