@@ -10,6 +10,7 @@ import pytest
 from tallyline import Grain, Graph, Window, service, source
 from tallyline.errors import GraphError, NodeFailed, Refused, SourceFailed
 from tallyline.graph import draw, node
+from tallyline.plan import Retention
 from tallyline.project import Project
 from tallyline.runner import ReadResult, choose_window, outline, read_source
 from tallyline.warehouse import Changes, open_warehouse
@@ -41,7 +42,9 @@ def project_of(
     declared: SourceDeclaration, *, zone: ZoneInfo = UTC_ZONE, services: Mapping[str, object] | None = None
 ) -> Project:
     """Return a project with this one source, called numbers."""
-    return Project(Path(), "Shop", "sqlite://", zone, PLAN, services or {}, {"numbers": declared.named("numbers")}, ())
+    return Project(
+        Path(), "Shop", "sqlite://", zone, PLAN, services or {}, {"numbers": declared.named("numbers")}, (), Retention()
+    )
 
 
 def read(

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial, reduce
+from hashlib import blake2b
+from operator import add
 from typing import TYPE_CHECKING
 
 from tallyline.errors import RunFailed, TallylineError
@@ -12,8 +17,7 @@ from tallyline.warehouse import Changes, Reading
 from tallyline.window import Window, parse_zone, start_of_day
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Iterator, Sequence
     from zoneinfo import ZoneInfo
 
     from tallyline.graph import Graph
@@ -21,7 +25,7 @@ if TYPE_CHECKING:
     from tallyline.sources import Source
     from tallyline.warehouse import Differing, Warehouse
 
-__all__ = ["ReadResult", "choose_window", "outline", "read_graph", "read_source"]
+__all__ = ["ReadResult", "choose_window", "outline", "read_graph", "read_in_parts", "read_source"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,91 @@ def read_source(
             raise
         return ReadResult(source.name, window, report, error=error)
     return result
+
+
+def read_in_parts(
+    project: Project,
+    source: Source,
+    warehouse: Warehouse,
+    window: Window,
+    *,
+    now: datetime,
+    write: bool,
+    resume: bool = False,
+    observe: Callable[[Report], None] = lambda _: None,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> ReadResult:
+    """Read `source` for a window as long as it may be: in parts as long as the source is read at once, each a run.
+
+    The first part that fails ends it; those before it stay written. With `resume`, a read of the same window that was
+    ended goes on after the parts that it wrote. `progress` is told how many parts of how many are done.
+    """
+    parts = [window] if source.options.snapshot else window.parts(source.options.at_once, project.zone)
+    backfill = _Backfill(warehouse, source, window) if resume and write and len(parts) > 1 else None
+    to_do = backfill.left(parts) if backfill else parts
+    results: list[ReadResult] = []
+
+    def observe_all(report: Report) -> None:
+        together = Report.of_all([*(result.report for result in results), report])
+        if len(results) < len(to_do) - 1 and together.state is State.DONE:
+            together.state = State.RUNNING
+        observe(together)
+
+    read = partial(read_source, project, source, warehouse, now=now, write=write, observe=observe_all)
+    for result in _each(read, to_do, source.options.parallel):
+        results.append(result)
+        progress(len(parts) - len(to_do) + len(results), len(parts))
+        if result.error is not None:
+            break
+        if backfill:
+            backfill.reached(result.window)
+    return _together(source, window, results)
+
+
+def _each(read: Callable[[Window], ReadResult], parts: Sequence[Window], at_a_time: int) -> Iterator[ReadResult]:
+    if at_a_time == 1 or len(parts) == 1:
+        yield from map(read, parts)
+        return
+    with ThreadPoolExecutor(at_a_time, thread_name_prefix="read") as threads:
+        try:
+            yield from threads.map(read, parts)
+        finally:
+            threads.shutdown(cancel_futures=True)
+
+
+def _together(source: Source, window: Window, results: Sequence[ReadResult]) -> ReadResult:
+    return ReadResult(
+        source.name,
+        window,
+        Report.of_all([result.report for result in results]),
+        reduce(add, [result.changes for result in results], Changes()),
+        [differing for result in results for differing in result.differing],
+        next((result.error for result in results if result.error is not None), None),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Backfill:
+    """How far a read of a long window got: remembered, so that the same one goes on there when it was ended."""
+
+    warehouse: Warehouse
+    source: Source
+    window: Window
+
+    def left(self, parts: Sequence[Window]) -> list[Window]:
+        reached = self.warehouse.recall(self._name)
+        left = [part for part in parts if reached is None or part.until > datetime.fromisoformat(reached)]
+        return left or list(parts)
+
+    def reached(self, part: Window | None) -> None:
+        if part is not None:
+            ends = part.until >= self.window.until
+            self.warehouse.remember(self._name, None if ends else part.until.isoformat())
+
+    @property
+    def _name(self) -> str:
+        what = f"{self.window.since.isoformat()} {self.window.until.isoformat()} {self.source.definition}"
+        return f"{self.source.name} read in parts {blake2b(what.encode(), digest_size=8).hexdigest()}"
 
 
 def _begun(source: Source, warehouse: Warehouse, window: Window) -> int | RunFailed:

@@ -129,6 +129,22 @@ class Window:
             yield bucket
             bucket = grain.after(bucket, zone)
 
+    def parts(self, longest: timedelta, zone: ZoneInfo) -> list[Window]:
+        """Return the window in parts that are at most so long, cut between business days.
+
+        >>> utc = ZoneInfo("UTC")
+        >>> days = Window(datetime(2026, 1, 1, 12, tzinfo=UTC), datetime(2026, 1, 6, tzinfo=UTC))
+        >>> [part.text(utc) for part in days.parts(timedelta(days=3), utc)]
+        ['2026-01-01 12:00 … 2026-01-04 00:00', '2026-01-04 00:00 … 2026-01-06 00:00']
+        """
+        parts, since = [], self.since
+        while since < self.until:
+            cut = Grain.DAY.floor(since + longest, zone) if since + longest < self.until else self.until
+            until = min(cut if cut > since else Grain.DAY.after(since, zone), self.until)
+            parts.append(Window(since, until))
+            since = until
+        return parts
+
     def text(self, zone: ZoneInfo) -> str:
         """Return the window as a user reads it, in the business zone.
 

@@ -19,9 +19,12 @@ def followed(*, terminal: bool) -> str:
     """Return what is written while a run goes on and ends."""
     written = StringIO()
     screen = Console(file=written, force_terminal=terminal, width=80)
-    with following(screen) as observe:
-        observe(report(5, State.RUNNING))
-        observe(report(9, State.DONE))
+    with following(screen) as follow:
+        follow.observe(report(5, State.RUNNING))
+        follow.progress(1, 3)
+        follow.observe(report(9, State.DONE))
+        follow.progress(3, 3)
+        follow.end()
     return written.getvalue()
 
 
@@ -33,6 +36,7 @@ def test_on_a_terminal_they_are_drawn_anew() -> None:
     drawn = followed(terminal=True)
     assert 0 < drawn.index("out=5") < drawn.index("out=9")
     assert "\x1b[" in drawn
+    assert "1 of 3 windows, about 0 s left" in drawn
 
 
 def test_the_state_of_each_node_has_its_colour() -> None:

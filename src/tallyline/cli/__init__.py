@@ -24,6 +24,9 @@ COMMANDS = {
     "read": "Read sources, and with --write publish what they give.",
     "inspect": "Draw what a source does.",
     "show": "Show a metric as a chart in the terminal, as JSON or as CSV.",
+    "why": "Tell which run and query a number came from, and how it changed.",
+    "status": "Tell how the sources are: last read, gaps, how late their values change.",
+    "clean": "Remove what was kept long enough.",
     "up": "Serve the page.",
 }
 FAILED = 1

@@ -9,8 +9,12 @@ import click
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
-__all__ = ["example", "project_option"]
+    from tallyline.project import Project
+    from tallyline.warehouse import Warehouse
+
+__all__ = ["example", "opened", "pairs", "project_option"]
 
 Function = TypeVar("Function", bound="Callable[..., object]")
 
@@ -26,6 +30,23 @@ def project_option(command: Function) -> Function:
         help="The project's folder.  [default: this one]",
     )
     return option(command)
+
+
+def opened(project: Project, *, write: bool = False) -> AbstractContextManager[Warehouse]:
+    """Open the project's warehouse."""
+    from tallyline.warehouse import open_warehouse  # noqa: PLC0415  # SQLAlchemy only where it is needed
+
+    return open_warehouse(project.warehouse_url, project.zone, folder=project.folder, write=write, plan=project.plan)
+
+
+def pairs(where: tuple[str, ...]) -> dict[str, str]:
+    """Read DIM=VALUE as it is given to --where."""
+    found = [pair.partition("=") for pair in where]
+    for name, equals, value in found:
+        if not (name and equals):
+            msg = f'"{name}{equals}{value}" is not DIM=VALUE, such as country=FR'
+            raise click.BadParameter(msg, param_hint="--where")
+    return {name: value for name, _, value in found}
 
 
 def example(text: str) -> str:

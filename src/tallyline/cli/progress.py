@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -9,14 +10,12 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from tallyline.graph import State
+from tallyline.graph import Report, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from tallyline.graph import Report
-
-__all__ = ["console", "following", "styled"]
+__all__ = ["Following", "console", "following", "styled"]
 
 _STYLES = {State.DONE: "green", State.FAILED: "bold red", State.STOPPED: "yellow", State.RUNNING: "cyan"}
 
@@ -37,10 +36,41 @@ def styled(report: Report) -> Text:
 
 
 @contextmanager
-def following(screen: Console) -> Iterator[Callable[[Report], None]]:
-    """Give what observes a run: it draws the counts anew on a terminal, and elsewhere prints them when all is over."""
+def following(screen: Console) -> Iterator[Following]:
+    """Follow a run: draw the counts anew on a terminal, and elsewhere print them when all is over."""
     if not screen.is_terminal:
-        yield lambda report: screen.print(styled(report)) if report.state.ended else None
+        yield Following(screen, None)
         return
     with Live(console=screen, auto_refresh=False) as live:
-        yield lambda report: live.update(styled(report), refresh=True)
+        yield Following(screen, live)
+
+
+class Following:
+    """The counts of a run, and how far it is where it is read in parts."""
+
+    def __init__(self, screen: Console, live: Live | None) -> None:
+        """Draw on `live`, or print on `screen` in the end."""
+        self._screen = screen
+        self._live = live
+        self._report = Report()
+        self._part = ""
+        self._began = time.monotonic()
+
+    def observe(self, report: Report) -> None:
+        """Take the counts."""
+        self._report = report
+        if self._live is not None:
+            self._live.update(styled(report).append(self._part, style="dim"), refresh=True)
+
+    def progress(self, done: int, of: int) -> None:
+        """Take how many parts are done."""
+        if of > 1 and self._live is not None:
+            left = (time.monotonic() - self._began) / done * (of - done)
+            self._part = f"\n   {done} of {of} windows, about {left:.0f} s left" if done < of else f"\n   {of} windows"
+
+    def end(self) -> None:
+        """Print what was not drawn."""
+        if self._live is None:
+            self._screen.print(styled(self._report))
+        else:
+            self._live.update(styled(self._report), refresh=True)

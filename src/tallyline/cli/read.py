@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict, astuple
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
-from tallyline.cli.options import example, project_option
+from tallyline.cli.options import example, opened, project_option
 from tallyline.cli.progress import console, following
 from tallyline.errors import Refused, RunFailed
 from tallyline.project import load_project
-from tallyline.runner import ReadResult, choose_window, read_source
-from tallyline.warehouse import open_warehouse
+from tallyline.runner import ReadResult, choose_window, read_in_parts
+from tallyline.warehouse import Changes
 from tallyline.window import parse_moment, utc_now
 
 if TYPE_CHECKING:
@@ -25,10 +26,12 @@ if TYPE_CHECKING:
 
     from tallyline.project import Project
     from tallyline.sources import Source
-    from tallyline.warehouse import Warehouse
+    from tallyline.warehouse import Differing, Warehouse
     from tallyline.window import Window
 
 __all__ = ["command", "read_all"]
+
+MOST_DIFFERING = 10
 
 
 @click.command(
@@ -53,8 +56,9 @@ def command(
     """Read SOURCEs of the project, or all of them.
 
     Without --since, a source goes on from where it was last read without a gap, less its look-back; the first time it
-    begins at its start. What was read replaces what was published for the same window. Times without an offset are
-    in the business time zone.
+    begins at its start. What was read replaces what was published for the same window. A long window is read in parts;
+    when it is ended, the same command goes on after those that were written. Times without an offset are in the
+    business time zone.
     """
     project = load_project(folder)
     named = [project.source(name) for name in dict.fromkeys(sources) if name != "all"]
@@ -85,7 +89,7 @@ def read_all(
     began = time.monotonic()
     begin = parse_moment(since, project.zone) if since else None
     end = parse_moment(until, project.zone) if until else None
-    with open_warehouse(project.warehouse_url, project.zone, folder=project.folder, write=write) as warehouse:
+    with opened(project, write=write) as warehouse:
         results = [_read(project, source, warehouse, begin, end, write=write, screen=screen) for source in sources]
     if screen and len(results) > 1:
         changed = sum(result.changes.total for result in results)
@@ -112,12 +116,31 @@ def _read(
             screen.print(f"[bold]{source.name}[/]")
         result = ReadResult(source.name, None, error=refused)
     else:
-        result = _run(project, source, warehouse, window, now, write=write, screen=screen)
-    if screen and result.error is None:
-        screen.print(f"   {_told(result, write=write)}")
-    elif screen:
-        console(error=True).print(f"   failed, nothing was written: {result.error}", style="red", markup=False)
+        result = _run(project, source, warehouse, window, now, write=write, since=since, screen=screen)
+    if screen:
+        _tell(result, screen, project, write=write)
     return result
+
+
+def _tell(result: ReadResult, screen: Console, project: Project, *, write: bool) -> None:
+    if result.error is None:
+        screen.print(f"   {_told(result, write=write)}")
+    elif result.changes == Changes():
+        console(error=True).print(f"   failed, nothing was written: {result.error}", style="red", markup=False)
+    else:
+        screen.print(f"   {_told(result, write=write)}")
+        rest = "the windows before stay written, and the same command goes on from there"
+        console(error=True).print(f"   failed; {rest}: {result.error}", style="red", markup=False)
+    for differing in result.differing[:MOST_DIFFERING]:
+        screen.print(f"   {_differs(differing, project)}", markup=False)
+    if len(result.differing) > MOST_DIFFERING:
+        screen.print("   … and others; --json lists up to 100 for each window")
+
+
+def _differs(differing: Differing, project: Project) -> str:
+    time = f"{differing.time.astimezone(project.zone):%Y-%m-%d %H:%M}"
+    after = "gone" if differing.after is None else f"{differing.after:,.12g}"
+    return f"{time}  {differing.metric} {differing.dims}  {differing.before:,.12g} → {after}"
 
 
 def _run(
@@ -128,13 +151,17 @@ def _run(
     now: datetime,
     *,
     write: bool,
+    since: datetime | None,
     screen: Console | None,
 ) -> ReadResult:
+    read = partial(read_in_parts, project, source, warehouse, window, now=now, write=write, resume=since is not None)
     if screen is None:
-        return read_source(project, source, warehouse, window, now=now, write=write)
+        return read()
     screen.print(f"[bold]{source.name}[/]  [dim]{window.text(project.zone)}[/]")
-    with following(screen) as observe:
-        return read_source(project, source, warehouse, window, now=now, write=write, observe=observe)
+    with following(screen) as follow:
+        result = read(observe=follow.observe, progress=follow.progress)
+        follow.end()
+    return result
 
 
 def _told(result: ReadResult, *, write: bool) -> str:
@@ -151,5 +178,9 @@ def _as_data(result: ReadResult) -> dict[str, object]:
         "state": "done" if result.error is None else "failed",
         "error": None if result.error is None else str(result.error),
         "changes": asdict(result.changes),
+        "differing": [
+            {**differing._asdict(), "dims": json.loads(differing.dims), "time": differing.time.isoformat()}
+            for differing in result.differing
+        ],
         "report": result.report.as_dict(),
     }

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 import click
 
 from tallyline.cli.chart import chart
-from tallyline.cli.options import example, project_option
-from tallyline.errors import UnknownName
+from tallyline.cli.options import example, opened, pairs, project_option
+from tallyline.plan import named
 from tallyline.project import load_project
-from tallyline.warehouse import open_warehouse
 from tallyline.window import Grain, Window, parse_last, parse_moment, utc_now
 
 if TYPE_CHECKING:
@@ -23,11 +22,12 @@ if TYPE_CHECKING:
     from pathlib import Path
     from zoneinfo import ZoneInfo
 
-    from tallyline.warehouse import Value
+    from tallyline.project import Project
+    from tallyline.warehouse import Value, Warehouse
 
 __all__ = ["command"]
 
-_COLUMNS = ("time", "value", "part", "complete")
+_COLUMNS = ("time", "value", "part", "complete", "before")
 
 
 @click.command(
@@ -47,6 +47,12 @@ _COLUMNS = ("time", "value", "part", "complete")
 @click.option("--last", metavar="LENGTH", help="The last 24h, 30d, 12w, 6m, 4q or 2y, the running bucket included.")
 @click.option("--split", metavar="DIM", help="Tell the values of a dim apart.")
 @click.option("--where", metavar="DIM=VALUE", multiple=True, help="Keep only this value of a dim.")
+@click.option(
+    "--compare",
+    type=click.Choice([str(grain) for grain in Grain]),
+    help="Tell with each value the one a day, week, month … before, as JSON or CSV.",
+)
+@click.option("--as-of", metavar="TIME", help="Show what was known then.")
 @click.option("--json", "as_json", is_flag=True, help="Print the values as JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print the values as CSV.")
 @project_option
@@ -59,6 +65,8 @@ def command(
     last: str | None,
     split: str | None,
     where: tuple[str, ...],
+    compare: str | None,
+    as_of: str | None,
     as_json: bool,
     as_csv: bool,
     folder: Path,
@@ -73,22 +81,32 @@ def command(
     if as_json and as_csv:
         raise click.UsageError("--json and --csv cannot be had at once")
     project = load_project(folder)
-    if metric not in project.plan:
-        raise UnknownName("metric in the plan called", metric, project.plan)
-    zone = project.zone
+    meant, zone = named(project.plan, metric), project.zone
     begin, end = _ends(since, until, last, zone)
-    with open_warehouse(project.warehouse_url, zone, folder=project.folder) as warehouse:
-        written = metric in warehouse.metrics()
-        asked = partial(warehouse.query, metric, by=by, where=_pairs(where), split=split)
-        values = asked(since=begin, until=end) if written else []
+    then = parse_moment(as_of, zone) if as_of else None
+    with opened(project) as warehouse:
+        asked = partial(warehouse.query, metric, by=by, where=pairs(where), split=split, compare=compare, as_of=then)
+        values = asked(since=begin, until=end) if _is_written(metric, project, warehouse) else []
     if as_json:
-        click.echo(json.dumps([_as_data(value, zone) for value in values], indent=2, ensure_ascii=False))
+        told = [_as_data(value, zone) for value in values]
+        for each in told if not compare else ():
+            del each["before"]
+        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
     elif as_csv:
-        writer = csv.DictWriter(sys.stdout, _COLUMNS, lineterminator="\n")
+        columns = _COLUMNS if compare else _COLUMNS[:-1]
+        writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
         writer.writerows(_as_data(value, zone) for value in values)
     else:
-        click.echo(chart(values, project.plan[metric], Grain(by), zone, width=shutil.get_terminal_size().columns))
+        click.echo(chart(values, meant, Grain(by), zone, width=shutil.get_terminal_size().columns))
+
+
+def _is_written(metric: str, project: Project, warehouse: Warehouse) -> bool:
+    """Say whether the metric has values, or all that a formula is made of has."""
+    if metric in project.plan and project.plan[metric].formula:
+        return all(_is_written(part, project, warehouse) for part in project.plan[metric].parsed.metrics)
+    written = warehouse.metrics()
+    return metric in written or metric.rpartition(".")[0] in written
 
 
 def _ends(
@@ -103,15 +121,6 @@ def _ends(
     return begin, end
 
 
-def _pairs(where: tuple[str, ...]) -> dict[str, str]:
-    pairs = [pair.partition("=") for pair in where]
-    for name, equals, value in pairs:
-        if not (name and equals):
-            msg = f'"{name}{equals}{value}" is not DIM=VALUE, such as country=FR'
-            raise click.BadParameter(msg, param_hint="--where")
-    return {name: value for name, _, value in pairs}
-
-
 def _as_data(value: Value, zone: ZoneInfo) -> dict[str, object]:
-    told = (value.time.astimezone(zone).isoformat(), value.value, value.part, value.complete)
+    told = (value.time.astimezone(zone).isoformat(), value.value, value.part, value.complete, value.before)
     return dict(zip(_COLUMNS, told, strict=True))

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tallyline.cli.options import example, project_option
+from tallyline.cli.options import example, opened, project_option
 from tallyline.project import load_project
-from tallyline.warehouse import open_warehouse
 from tallyline.web import make_app, serve
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def serve_project(project: Project, *, port: int, open_browser: bool) -> None:
         if open_browser:
             webbrowser.open(url)
 
-    with open_warehouse(project.warehouse_url, project.zone, folder=project.folder, write=True) as warehouse:
+    with opened(project, write=True) as warehouse:
         app = make_app(
             title=project.title,
             zone=project.zone,

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["NodeReport", "Report", "Skipped", "State"]
 
@@ -59,6 +63,20 @@ class NodeReport:
         """Rows taken, or given by a start, for each second of work."""
         return max(self.rows_in, self.rows_out) / self.seconds if self.seconds else None
 
+    def together_with(self, later: NodeReport) -> NodeReport:
+        """Return the counts of both; the state is the later one's."""
+        return NodeReport(
+            self.name,
+            self.rows_in + later.rows_in,
+            self.rows_out + later.rows_out,
+            self.skipped + later.skipped,
+            self.errors + later.errors,
+            self.seconds + later.seconds,
+            self.waiting + later.waiting,
+            later.state,
+            [*self.samples, *later.samples],
+        )
+
     def __str__(self) -> str:
         """Return the line that is printed for the node."""
         skipped = f" skipped={self.skipped}" if self.skipped else ""
@@ -102,6 +120,19 @@ class Report:
         """The name of the node that worked longest, None while none has worked."""
         busiest = max(self.nodes, key=lambda node: node.seconds, default=None)
         return busiest.name if busiest and busiest.seconds else None
+
+    @classmethod
+    def of_all(cls, reports: Sequence[Report]) -> Report:
+        """Return what several runs of one graph did together; its state and error are those of the last.
+
+        >>> str(Report.of_all([Report([NodeReport("a", 1, 5)]), Report([NodeReport("a", 1, 2)])]))
+        ' - a in=2 out=7 [waiting]'
+        """
+        nodes: dict[str, NodeReport] = {}
+        for node in (node for report in reports for node in report.nodes):
+            nodes[node.name] = nodes[node.name].together_with(node) if node.name in nodes else node
+        seconds = sum(report.seconds for report in reports)
+        return cls(list(nodes.values()), reports[-1].state, seconds, reports[-1].error) if reports else cls()
 
     def as_dict(self) -> dict[str, object]:
         """Return the report as plain data, for JSON and for the ledger."""

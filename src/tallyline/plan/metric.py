@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from operator import mul
 from statistics import fmean
 from typing import Any, cast
 
-from tallyline.errors import Refused
-from tallyline.plan.formula import Formula, parse_formula
-from tallyline.plan.sketch import Sketch
+from tallyline.errors import Refused, UnknownName
+from tallyline.plan.formula import Formula, inlined, parse_formula
+from tallyline.plan.sketch import Sketch, is_statistic
 
-__all__ = ["Kind", "Measured", "Metric", "Plan"]
+__all__ = ["Kind", "Measured", "Metric", "Plan", "check_formulas", "named", "with_units"]
 
 Measured = float | Sketch
 
@@ -145,3 +145,43 @@ class Metric:
 
 
 Plan = Mapping[str, Metric]
+
+
+def named(plan: Plan, name: str) -> Metric:
+    """Return the metric of that name, or the statistic of a duration that is named ``metric.p95``.
+
+    >>> named({"api.time": Metric("api.time", "Answers", "ms", Kind.DURATION)}, "api.time.p95").label
+    'Answers, p95'
+    """
+    if name in plan:
+        return plan[name]
+    of, _, told = name.rpartition(".")
+    if of in plan and plan[of].kind is Kind.DURATION and is_statistic(told):
+        return replace(
+            plan[of], name=name, title=f"{plan[of].label}, {told}", unit="" if told == "count" else plan[of].unit
+        )
+    raise UnknownName("metric in the plan called", name, plan)
+
+
+def check_formulas(plan: Plan) -> dict[str, Refused]:
+    """Return what is wrong with the plan's formulas: unknown metrics, units that do not go together, circles."""
+    formulas = {name: metric.parsed for name, metric in plan.items() if metric.formula}
+    wrong: dict[str, Refused] = {}
+    for name, formula in formulas.items():
+        try:
+            whole = inlined(formula, formulas)
+            whole.unit({part: named(plan, part).unit for part in whole.metrics})
+        except Refused as refused:
+            wrong[name] = refused
+    return wrong
+
+
+def with_units(plan: Plan) -> dict[str, Metric]:
+    """Return the plan, formulas that name no unit with the one that follows from those of their metrics."""
+    formulas = {name: metric.parsed for name, metric in plan.items() if metric.formula}
+    told = dict(plan)
+    for name, formula in formulas.items():
+        if not plan[name].unit:
+            whole = inlined(formula, formulas)
+            told[name] = replace(plan[name], unit=whole.unit({part: named(plan, part).unit for part in whole.metrics}))
+    return told

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from tallyline.dashboards import Dashboard
-    from tallyline.plan import Plan
+    from tallyline.plan import Plan, Retention
     from tallyline.sources import Source
 
 __all__ = ["FILE", "Project"]
@@ -34,6 +34,7 @@ class Project:
     services: Mapping[str, object]
     sources: Mapping[str, Source]
     dashboards: tuple[Dashboard, ...]
+    retention: Retention
 
     @property
     def warehouse_url(self) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
-from datetime import date  # noqa: TC003  # pydantic reads it
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta  # noqa: TC003  # pydantic reads it
 from typing import TYPE_CHECKING, Any
 
 from tallyline.dashboards import Dashboard, Panel, dashboard_of_plan
 from tallyline.errors import Problem, ProjectError, Refused
 from tallyline.graph import Service, service
-from tallyline.plan import Kind, Metric
+from tallyline.plan import Kind, Metric, Plan, Retention, check_formulas, named, with_units
 from tallyline.project.code import load_code
 from tallyline.project.places import Places
 from tallyline.project.project import FILE, Project
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["load_project"]
 
-_SECTIONS = ("project", "services", "metrics", "sources", "dashboards")
+_SECTIONS = ("project", "services", "metrics", "sources", "dashboards", "retention")
 _GIVEN_SERVICES = ("window", "now", "zone", "source_zone")
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
@@ -46,7 +46,21 @@ class _Settings:
 class _MetricTable:
     title: str = ""
     unit: str = ""
-    kind: Kind = Kind.COUNT
+    kind: Kind | None = None
+    formula: str = ""
+
+    @property
+    def meant(self) -> Kind:
+        """The kind, which a formula tells by itself."""
+        return self.kind or (Kind.FORMULA if self.formula else Kind.COUNT)
+
+
+@dataclass(frozen=True, slots=True)
+class _RetentionTable:
+    hours: str = ""
+    days: str = ""
+    restatements: str = ""
+    runs: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +98,12 @@ def _read(folder: Path, tables: Tables) -> Project:
     code = load_code(folder, tables.problems)
     services = _read_services(tables, folder) | _code_services(tables, code)
     sources = _read_sources(tables, services, settings) | _code_sources(tables, code, settings)
-    dashboards = _read_dashboards(tables) or (dashboard_of_plan(plan, title),)
+    dashboards = _read_dashboards(tables, plan) or (dashboard_of_plan(plan, title),)
+    retention = _read_retention(tables)
     if tables.problems:
         raise ProjectError([Problem(each.place, without_passwords(each.message)) for each in tables.problems])
     return Project(
-        folder, title, settings.warehouse, parse_zone(settings.timezone), plan, services, sources, dashboards
+        folder, title, settings.warehouse, parse_zone(settings.timezone), plan, services, sources, dashboards, retention
     )
 
 
@@ -142,8 +157,25 @@ def _read_plan(tables: Tables) -> dict[str, Metric]:
         read = tables.read(_MetricTable, table, path)
         if read is not None:
             with tables.refusals(path):
-                plan[name] = Metric(name, read.title, read.unit, read.kind)
-    return plan
+                plan[name] = Metric(name, read.title, read.unit, read.meant, read.formula)
+    wrong = check_formulas(plan)
+    for name, refused in wrong.items():
+        tables.problem(("metrics", name, "formula"), str(refused))
+    return plan if wrong else with_units(plan)
+
+
+def _read_retention(tables: Tables) -> Retention:
+    table = tables.table("retention")
+    tables.check_keys(table, field_names(_RetentionTable), ("retention",))
+    read = tables.read(_RetentionTable, table, ("retention",))
+    spans: dict[str, timedelta] = {}
+    for name, span in asdict(read).items() if read else ():
+        with tables.refusals(("retention", name)):
+            if span:
+                spans[name] = parse_span(span)
+    with tables.refusals(("retention",)):
+        return Retention(**spans)
+    return Retention()
 
 
 def _read_sources(tables: Tables, services: Collection[str], settings: _Settings) -> dict[str, Source]:
@@ -175,12 +207,8 @@ def _read_options(
     tables: Tables, table: Mapping[str, Any], settings: _Settings, path: tuple[str, str]
 ) -> Options | None:
     given: dict[str, Any] = {"start": settings.start, **table}
-    if isinstance(given.get("lookback"), str):
-        with tables.refusals((*path, "lookback")):
-            given["lookback"] = parse_span(given.pop("lookback"))
-    elif "lookback" in given:
-        message = f'{given.pop("lookback")!r} is no length of time; write a text such as "2d" or "36h"'
-        tables.problem((*path, "lookback"), message)
+    for key in ("lookback", "at_once"):
+        _read_span(tables, given, key, path)
     for key, check in (("timezone", parse_zone), ("schedule", check_schedule), ("grain", check_grain)):
         if isinstance(given.get(key), str):
             with tables.refusals((*path, key)):
@@ -188,6 +216,15 @@ def _read_options(
                 continue
             del given[key]
     return tables.read(Options, given, path)
+
+
+def _read_span(tables: Tables, given: dict[str, Any], key: str, path: tuple[str, str]) -> None:
+    if isinstance(given.get(key), str):
+        with tables.refusals((*path, key)):
+            given[key] = parse_span(given.pop(key))
+    elif key in given:
+        message = f'{given.pop(key)!r} is no length of time; write a text such as "2d" or "36h"'
+        tables.problem((*path, key), message)
 
 
 def _code_sources(tables: Tables, code: Code, settings: _Settings) -> dict[str, Source]:
@@ -204,13 +241,12 @@ def _code_sources(tables: Tables, code: Code, settings: _Settings) -> dict[str, 
     return sources
 
 
-def _read_dashboards(tables: Tables) -> tuple[Dashboard, ...]:
-    metrics = tables.table("metrics")
-    read = [_read_dashboard(tables, name, metrics) for name in tables.table("dashboards")]
+def _read_dashboards(tables: Tables, plan: Plan) -> tuple[Dashboard, ...]:
+    read = [_read_dashboard(tables, name, plan) for name in tables.table("dashboards")]
     return tuple(dashboard for dashboard in read if dashboard is not None)
 
 
-def _read_dashboard(tables: Tables, name: str, metrics: Collection[str]) -> Dashboard | None:
+def _read_dashboard(tables: Tables, name: str, plan: Plan) -> Dashboard | None:
     path = ("dashboards", name)
     table = tables.table(*path)
     if not _NAME.fullmatch(name):
@@ -219,8 +255,9 @@ def _read_dashboard(tables: Tables, name: str, metrics: Collection[str]) -> Dash
     for number, panel in _panels(table):
         place = (*path, "panels", number)
         tables.check_keys(panel, field_names(Panel), place)
-        if isinstance(panel.get("metric"), str):
-            tables.check_name("metric in the plan called", panel["metric"], metrics, (*place, "metric"))
+        if isinstance(panel.get("metric"), str) and panel["metric"] not in tables.table("metrics"):
+            with tables.refusals((*place, "metric")):
+                named(plan, panel["metric"])
     read = tables.read(_DashboardTable, table, path)
     return Dashboard(name, read.title or name.capitalize(), tuple(read.panels)) if read else None
 

@@ -25,6 +25,8 @@ __all__ = ["Options", "Source", "SourceDeclaration", "check_grain", "check_sched
 SCHEDULES = ("@hourly", "@daily", "@weekly", "@monthly")
 LOOKBACK = timedelta(days=2)
 MOST_NEW_SERIES = 10_000
+AT_ONCE = timedelta(days=92)
+A_DAY = timedelta(days=1)
 _CRON = re.compile(r"\S+( \S+){4}")
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -39,7 +41,8 @@ class Options:
     day that has data: the first read begins there, later ones `lookback` before what was read already. `timezone`
     is the zone of the source's times without an offset, by default the business zone. `combine` says what becomes
     of several values for one series and bucket. A `snapshot` tells only the present, and is kept under the running
-    bucket. A read that would make more than `most_new_series` is refused: a dim is different for each row then.
+    bucket. A read that would make more than `most_new_series` is refused: a dim is different for each row then. A
+    window longer than `at_once` is read in parts, `parallel` of them at a time.
     """
 
     schedule: str = "@hourly"
@@ -50,6 +53,8 @@ class Options:
     combine: Combine = Combine.REFUSE
     snapshot: bool = False
     most_new_series: int = MOST_NEW_SERIES
+    at_once: timedelta = AT_ONCE
+    parallel: int = 1
 
     def __post_init__(self) -> None:
         """Refuse what can be no schedule or time zone, and grains that are no facts."""
@@ -61,9 +66,13 @@ class Options:
         if self.lookback < timedelta():
             msg = f"lookback is {self.lookback}, a time ahead; give the length of time to read again"
             raise Refused(msg)
-        if self.most_new_series < 1:
-            msg = f"most_new_series is {self.most_new_series}, which would refuse any; give a number above zero"
+        if self.at_once < A_DAY:
+            msg = f"at_once is {self.at_once}, less than a day; give the length of time to read at once"
             raise Refused(msg)
+        for name in ("most_new_series", "parallel"):
+            if getattr(self, name) < 1:
+                msg = f"{name} is {getattr(self, name)}; give a number above zero"
+                raise Refused(msg)
 
     @property
     def facts(self) -> Grain:
@@ -132,7 +141,7 @@ class SourceDeclaration:
 @overload
 def source(work: Callable[..., object] | Graph, /) -> SourceDeclaration: ...
 @overload
-def source(
+def source(  # the options, by name
     *,
     schedule: str = ...,
     name: str | None = ...,
@@ -143,8 +152,10 @@ def source(
     combine: Combine | str = ...,
     snapshot: bool = ...,
     most_new_series: int = ...,
+    at_once: timedelta = ...,
+    parallel: int = ...,
 ) -> Callable[[Callable[..., object] | Graph], SourceDeclaration]: ...
-def source(
+def source(  # noqa: PLR0913  # the options, by name
     work: Callable[..., object] | Graph | None = None,
     /,
     *,
@@ -157,6 +168,8 @@ def source(
     combine: Combine | str = Combine.REFUSE,
     snapshot: bool = False,
     most_new_series: int = MOST_NEW_SERIES,
+    at_once: timedelta = AT_ONCE,
+    parallel: int = 1,
 ) -> SourceDeclaration | Callable[[Callable[..., object] | Graph], SourceDeclaration]:
     """Declare a source: a function that gives `(dims, metrics)`, a function that returns a Graph, or a graph itself.
 
@@ -179,6 +192,8 @@ def source(
         combine=_one_of(Combine, "way to combine", combine),
         snapshot=snapshot,
         most_new_series=most_new_series,
+        at_once=at_once,
+        parallel=parallel,
     )
 
     def declare(declared: Callable[..., object] | Graph) -> SourceDeclaration:

@@ -2,20 +2,25 @@
 
 from tallyline.warehouse.answer import Answer, Value
 from tallyline.warehouse.coverage import Coverage, Covered
+from tallyline.warehouse.history import History, Version
 from tallyline.warehouse.ledger import Changes, RunRecord
 from tallyline.warehouse.reading import Reading
+from tallyline.warehouse.retention import Cleaned
 from tallyline.warehouse.warehouse import Warehouse, open_warehouse
 from tallyline.warehouse.write import Differing
 
 __all__ = [
     "Answer",
     "Changes",
+    "Cleaned",
     "Coverage",
     "Covered",
     "Differing",
+    "History",
     "Reading",
     "RunRecord",
     "Value",
+    "Version",
     "Warehouse",
     "open_warehouse",
 ]

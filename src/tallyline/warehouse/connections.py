@@ -91,6 +91,15 @@ class Connections:
         """Whether a lease that is granted means that nobody else is at work."""
         return self._engine.dialect.name == "postgresql"
 
+    def vacuum(self) -> None:
+        """Give the room of removed rows back."""
+        with self._told_plainly(), self._engine.connect() as connection:
+            if connection.dialect.name == "sqlite":
+                connection.connection.driver_connection.execute("VACUUM")  # type: ignore[union-attr]
+                connection.connection.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
+            else:
+                connection.execution_options(isolation_level="AUTOCOMMIT").execute(text("VACUUM"))
+
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()

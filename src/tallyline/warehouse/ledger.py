@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -52,6 +52,14 @@ class Changes:
     def total(self) -> int:
         """How many values differ."""
         return self.added + self.changed + self.removed
+
+    def __add__(self, other: Changes) -> Changes:
+        """Return the numbers of both.
+
+        >>> Changes(added=1) + Changes(added=2, changed=1)
+        Changes(added=3, changed=1, removed=0, unchanged=0)
+        """
+        return Changes(*(mine + its for mine, its in zip(astuple(self), astuple(other), strict=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +171,30 @@ def record(connection: Connection, run: int) -> RunRecord | None:
     return _record(row) if row else None
 
 
-def runs(connection: Connection, limit: int) -> list[RunRecord]:
-    """Return the newest runs, the newest first."""
+def lateness(connection: Connection, source: str, since: datetime) -> list[timedelta]:
+    """Return how late the oldest value was that each of the source's runs since a moment has changed."""
+    run = schema.run
+    late = select(run.c.lateness).where(run.c.source == source, run.c.started_at >= since, run.c.lateness.is_not(None))
+    return [timedelta(seconds=seconds) for seconds in connection.execute(late).scalars()]
+
+
+def definition(connection: Connection, digest: str) -> str:
+    """Return what a source was, as text, by its digest; empty where it is not known."""
+    kept = select(schema.definition.c.text).where(schema.definition.c.digest == digest)
+    return str(connection.execute(kept).scalar() or "")
+
+
+def ran_before(connection: Connection, source: str, moment: datetime) -> bool:
+    """Say whether a run of the source began before a moment."""
+    earlier = (schema.run.c.source == source) & (schema.run.c.started_at < moment)
+    return connection.execute(select(schema.run.c.id).where(earlier).limit(1)).first() is not None
+
+
+def runs(connection: Connection, limit: int, source: str | None = None) -> list[RunRecord]:
+    """Return the newest runs, of one source or of all, the newest first."""
     newest = select(schema.run).order_by(schema.run.c.id.desc()).limit(limit)
+    if source is not None:
+        newest = newest.where(schema.run.c.source == source)
     return [_record(row) for row in connection.execute(newest)]
 
 

@@ -8,35 +8,35 @@ from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from sqlalchemy import insert, select
-
-from tallyline.errors import Refused, RunFailed
+from tallyline.errors import Refused, RunFailed, UnknownName
 from tallyline.plan import Kind
-from tallyline.warehouse import coverage, ledger, migrations, read, schema, write
+from tallyline.warehouse import coverage, history, ledger, migrations, read, settings, write
 from tallyline.warehouse.connections import Connections
 from tallyline.warehouse.ledger import Changes
 from tallyline.warehouse.read import Query
+from tallyline.warehouse.retention import check_hours_are_there, check_known_then, clean
 from tallyline.window import Clock, Grain, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from datetime import datetime
+    from datetime import datetime, timedelta
     from pathlib import Path
     from zoneinfo import ZoneInfo
 
-    from tallyline.plan import Metric, Plan
+    from tallyline.plan import Metric, Plan, Retention
     from tallyline.warehouse.answer import Answer
     from tallyline.warehouse.connections import Lease
     from tallyline.warehouse.coverage import Coverage
+    from tallyline.warehouse.history import History
     from tallyline.warehouse.ledger import RunRecord
     from tallyline.warehouse.reading import Reading
+    from tallyline.warehouse.retention import Cleaned
     from tallyline.warehouse.write import Preview
     from tallyline.window import Window
 
 __all__ = ["Warehouse", "open_warehouse"]
 
 _ZONE = "timezone"
-_KEPT_ZONE = select(schema.setting.c.value).where(schema.setting.c.name == _ZONE)
 
 
 @contextmanager
@@ -155,6 +155,7 @@ class Warehouse:
             if record is None or not ledger.still_runs(connection, run):
                 msg = f"run {run} of {reading.source} was given up meanwhile; nothing was written"
                 raise RunFailed(msg)
+            check_hours_are_there(connection, reading, self._zone)
             published = write.publish(connection, run, reading, plan, self._zone)
             before = coverage.pieces(connection, reading.source)
             late = coverage.lateness(before, published.touched, reading.grain, record.started_at, self._zone)
@@ -201,10 +202,15 @@ class Warehouse:
         with self._connections.reading() as connection:
             return coverage.pieces(connection, source)
 
-    def runs(self, limit: int = 100) -> list[RunRecord]:
-        """Return the newest runs, the newest first."""
+    def runs(self, limit: int = 100, *, source: str | None = None) -> list[RunRecord]:
+        """Return the newest runs, of one source or of all, the newest first."""
         with self._connections.reading() as connection:
-            return ledger.runs(connection, limit)
+            return ledger.runs(connection, limit, source)
+
+    def ran_before(self, source: str, moment: datetime) -> bool:
+        """Say whether the ledger knows a run of the source that began before a moment."""
+        with self._connections.reading() as connection:
+            return ledger.ran_before(connection, source, moment)
 
     def metrics(self) -> dict[str, Metric]:
         """Return the metrics that have been written, by name."""
@@ -238,16 +244,69 @@ class Warehouse:
             msg = f"{asked.by}s cannot be compared with those a {asked.compare} before; name a longer time"
             raise Refused(msg)
         with self._connections.reading() as connection:
+            if as_of is not None:
+                check_known_then(connection, as_of)
             return read.query(connection, asked, self._zone, self._formulas)
+
+    def history(
+        self, metric: str, time: datetime, *, by: Grain | str = Grain.DAY, where: Mapping[str, str] | None = None
+    ) -> list[History]:
+        """Return what is and was known of each series of a metric in the hour or day that holds a moment.
+
+        Raises UnknownName for a metric that was never written.
+        """
+        grain = Grain(by)
+        with self._connections.reading() as connection:
+            known = read.metrics(connection)
+            if metric not in known:
+                raise UnknownName("metric in the warehouse called", metric, known)
+            return history.histories(connection, metric, grain, grain.floor(time, self._zone), where or {})
+
+    def clean(self, source: str, retention: Retention, *, write: bool = False) -> Cleaned:
+        """Remove what is older than the retention says, or without `write` only count it.
+
+        Raises RunFailed while the source is read.
+        """
+        if not write:
+            with self._connections.reading() as connection:
+                return clean(connection, source, retention, self._clock(), self._zone, write=False)
+        self._lease(source)
+        try:
+            with self._connections.writing(source) as connection:
+                other = ledger.running_elsewhere(connection, source)
+                if other is not None:
+                    raise _overlap(source, other)
+                return clean(connection, source, retention, self._clock(), self._zone, write=True)
+        finally:
+            self._release(source)
+
+    def give_space_back(self) -> None:
+        """Give the room of what was removed back: to the disk on SQLite, to new rows on PostgreSQL."""
+        self._connections.vacuum()
+
+    def lateness(self, source: str, since: datetime) -> list[timedelta]:
+        """Return for each run since a moment that changed published values how late the oldest of them was."""
+        with self._connections.reading() as connection:
+            return ledger.lateness(connection, source, since)
+
+    def recall(self, name: str) -> str | None:
+        """Return what was remembered under a name."""
+        with self._connections.reading() as connection:
+            return settings.get(connection, name)
+
+    def remember(self, name: str, value: str | None) -> None:
+        """Remember a value under a name; None forgets it."""
+        with self._connections.writing(name) as connection:
+            settings.put(connection, name, value)
 
     def _check_zone(self) -> None:
         with self._connections.reading() as connection:
-            kept = connection.execute(_KEPT_ZONE).scalar()
+            kept = settings.get(connection, _ZONE)
         if kept is None:
             with self._connections.writing() as connection:
-                kept = connection.execute(_KEPT_ZONE).scalar()
+                kept = settings.get(connection, _ZONE)
                 if kept is None:
-                    connection.execute(insert(schema.setting).values(name=_ZONE, value=self._zone.key))
+                    settings.put(connection, _ZONE, self._zone.key)
         if kept not in {None, self._zone.key}:
             msg = (
                 f"the days of this warehouse are cut in {kept}, the project says {self._zone.key}; use a new warehouse"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tallyline.dashboards import read_panel
 from tallyline.errors import Refused, UnknownName
+from tallyline.plan import named
 from tallyline.window import Grain
 
 if TYPE_CHECKING:
@@ -40,8 +41,9 @@ _SHORTEST = {
 
 def panel_title(panel: Panel, plan: Plan) -> str:
     """Return what stands over the panel."""
-    metric = plan.get(panel.metric)
-    return panel.title or (metric.label if metric else panel.metric)
+    with suppress(UnknownName):
+        return panel.title or named(plan, panel.metric).label
+    return panel.metric
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +67,12 @@ class Reader:
 
     def panel(self, panel: Panel, asked: Asked) -> Json:
         """Return the panel's data or, where it has none, a message and what to do."""
-        title = panel_title(panel, self.plan)
+        title, metric = panel_title(panel, self.plan), None
         try:
-            metric = self._metric(panel)
+            metric = named(self.plan, panel.metric)
             data = self._read(panel, metric, asked)
         except UnknownName as error:
-            if panel.metric not in self.plan:
+            if metric is None:
                 return {"title": title, "message": str(error)}
             message = f"Nothing has been read for {panel.metric} yet."
             return {"title": title, "message": message, "command": HOW_TO_READ}
@@ -80,11 +82,6 @@ class Reader:
             message = f"Nothing is known of {panel.metric} in this range. Choose a longer one, or read it:"
             return {"title": title, "message": message, "command": HOW_TO_READ}
         return self._filled(data, metric, asked)
-
-    def _metric(self, panel: Panel) -> Metric:
-        if panel.metric not in self.plan:
-            raise UnknownName("metric in the plan called", panel.metric, self.plan)
-        return self.plan[panel.metric]
 
     def _read(self, panel: Panel, metric: Metric, asked: Asked) -> PanelData:
         if asked.in_hours and asked.by is None:

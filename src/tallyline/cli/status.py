@@ -1,0 +1,91 @@
+"""`tallyline status`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from tallyline.cli.options import example, opened, project_option
+from tallyline.cli.progress import console
+from tallyline.monitor import SourceStatus, source_status
+from tallyline.project import load_project
+from tallyline.window import utc_now
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime, timedelta
+    from pathlib import Path
+    from zoneinfo import ZoneInfo
+
+    from tallyline.window import Window
+
+__all__ = ["command"]
+
+STYLES = {"failed": "red", "lost": "red", "stopped": "yellow", "running": "cyan", "never": "yellow"}
+
+
+@click.command("status", epilog=example("tallyline status\ntallyline status --json"))
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@project_option
+def command(*, as_json: bool, folder: Path) -> None:
+    """Tell for each source how its last run ended, up to when it was read, and which windows were not.
+
+    Where values changed later than the look-back reaches, or never so late, another look-back is proposed.
+    """
+    project, now = load_project(folder), utc_now()
+    with opened(project) as warehouse:
+        told = [source_status(source, warehouse, now) for source in project.sources.values()]
+    if as_json:
+        click.echo(json.dumps([_as_data(status) for status in told], indent=2, ensure_ascii=False))
+        return
+    screen = console()
+    for status in told:
+        screen.print(f"[bold]{status.source}[/]  ", end="")
+        screen.print(status.state, style=STYLES.get(status.state, "green"), end="")
+        for line in _lines(status, project.zone):
+            screen.print(line, markup=False)
+
+
+def _lines(status: SourceStatus, zone: ZoneInfo) -> Iterator[str]:
+    if status.read_until is None:
+        yield f"  {status.error}".rstrip()
+        return
+    yield f"  read up to {_at(status.read_until, zone)}, final up to {_at(status.final_until, zone)}"
+    if status.error:
+        yield f"   {status.error}"
+    yield from (f"   not read: {gap.text(zone)}" for gap in status.gaps)
+    yield from (f"   failed: {failed.text(zone)}" for failed in status.failed)
+    if status.advice:
+        yield f"   {status.advice}"
+
+
+def _at(moment: datetime | None, zone: ZoneInfo) -> str:
+    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M}" if moment else "nothing yet"
+
+
+def _as_data(status: SourceStatus) -> dict[str, object]:
+    return {
+        "source": status.source,
+        "state": status.state,
+        "error": status.error,
+        "read_until": _iso(status.read_until),
+        "final_until": _iso(status.final_until),
+        "gaps": [_ends(gap) for gap in status.gaps],
+        "failed": [_ends(failed) for failed in status.failed],
+        "latest_change_seconds": _seconds(status.latest_change),
+        "advice": status.advice,
+    }
+
+
+def _ends(window: Window) -> dict[str, str]:
+    return {"since": window.since.isoformat(), "until": window.until.isoformat()}
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+def _seconds(span: timedelta | None) -> float | None:
+    return span.total_seconds() if span is not None else None

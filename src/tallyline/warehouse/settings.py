@@ -1,0 +1,28 @@
+"""Small facts about the warehouse itself, by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, insert, select
+
+from tallyline.warehouse import schema
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+__all__ = ["get", "put"]
+
+
+def get(connection: Connection, name: str) -> str | None:
+    """Return what is kept under a name."""
+    kept = select(schema.setting.c.value).where(schema.setting.c.name == name)
+    value: str | None = connection.execute(kept).scalar()
+    return value
+
+
+def put(connection: Connection, name: str, value: str | None) -> None:
+    """Keep a value under a name in place of any other; None removes it."""
+    connection.execute(delete(schema.setting).where(schema.setting.c.name == name))
+    if value is not None:
+        connection.execute(insert(schema.setting).values(name=name, value=value))
