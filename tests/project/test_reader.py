@@ -224,16 +224,15 @@ tallyline.toml:14 metrics.Orders: "Orders" is not a metric's name; use lower cas
 users.new
 tallyline.toml:15 metrics."orders.count".unit: 3 is a number; this is to be a string
 tallyline.toml:15 metrics."orders.count".kind: "counts" is not possible here; did you mean "count"? There are: count, \
-level, maximum, minimum
+distinct, duration, formula, level, maximum, mean, minimum
 tallyline.toml:16 metrics.orders.open: a name that has dots stands in quotes: "orders.open"
 tallyline.toml:10 services.shop: a service is a database's URL, such as "${{SHOP_URL}}" or "sqlite:///shop.db"
 tallyline.toml:11 services.window: every source is given "window" already; choose another name
 tallyline.toml:19 sources.orders.kind: there is no kind of source "sqll"; did you mean "sql"? There are: sql
 tallyline.toml:21 sources.visits.kind: this key is missing; there are: sql
 tallyline.toml:24 sources.all: "all" cannot be a source's name; use lower case letters, digits, _ and -, and not "all"
-tallyline.toml:27 sources.all.shedule: {NO_SUCH_KEY} "shedule"; did you mean "schedule"? There are: combine, \
-grain, kind, \
-lookback, query, schedule, service, snapshot, start, timezone
+tallyline.toml:27 sources.all.shedule: {NO_SUCH_KEY} "shedule"; did you mean "schedule"? There are: at_once, \
+combine, grain, kind, lookback, most_new_series, parallel, query, schedule, service, snapshot, start, timezone
 tallyline.toml:26 sources.all.service: there is no service "shpo"; did you mean "shop"? There are: shop, window
 tallyline.toml:29 sources.all.lookback: "two days" is not a length of time; write a number and h, d or w, such as 2d
 tallyline.toml:30 sources.all.timezone: there is no time zone "Mars/Olympus"; time zones are IANA names such as \

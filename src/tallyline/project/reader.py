@@ -9,7 +9,7 @@ from datetime import date, timedelta  # noqa: TC003  # pydantic reads it
 from typing import TYPE_CHECKING, Any
 
 from tallyline.dashboards import Dashboard, Panel, dashboard_of_plan
-from tallyline.errors import Problem, ProjectError, Refused
+from tallyline.errors import Problem, ProjectError, Refused, UnknownName
 from tallyline.graph import Service, service
 from tallyline.plan import Kind, Metric, Plan, Retention, check_formulas, named, with_units
 from tallyline.project.code import load_code
@@ -255,11 +255,18 @@ def _read_dashboard(tables: Tables, name: str, plan: Plan) -> Dashboard | None:
     for number, panel in _panels(table):
         place = (*path, "panels", number)
         tables.check_keys(panel, field_names(Panel), place)
-        if isinstance(panel.get("metric"), str) and panel["metric"] not in tables.table("metrics"):
-            with tables.refusals((*place, "metric")):
-                named(plan, panel["metric"])
+        if isinstance(panel.get("metric"), str) and not _is_told(panel["metric"], plan):
+            tables.check_name("metric in the plan called", panel["metric"], tables.table("metrics"), (*place, "metric"))
     read = tables.read(_DashboardTable, table, path)
     return Dashboard(name, read.title or name.capitalize(), tuple(read.panels)) if read else None
+
+
+def _is_told(metric: str, plan: Plan) -> bool:
+    try:
+        named(plan, metric)
+    except UnknownName:
+        return False
+    return True
 
 
 def _panels(table: Mapping[str, Any]) -> list[tuple[int, dict[str, Any]]]:
