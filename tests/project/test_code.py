@@ -224,11 +224,13 @@ def test_a_mistake_in_an_installed_package_is_told_with_the_projects_line(write:
     assert mistakes(write(files=files)) == ["sources.py:4: OSError: gone"]
 
 
+SECTIONS = "dashboards, metrics, project, retention, services, sources"
+
+
 def test_one_broken_file_does_not_hide_another(write: Write) -> None:
     files = {"sources/a.py": "1 / 0\n", "sources/b.py": "x = (\n", "sources/c.py": USERS}
     assert mistakes(write("titel = 1\n", files)) == [
-        'tallyline.toml:1 titel: there is no key "titel"; there are: dashboards, metrics, project, retention, services, '
-        "sources",
+        f'tallyline.toml:1 titel: there is no key "titel"; there are: {SECTIONS}',
         "sources/a.py:1: ZeroDivisionError: division by zero",
         "sources/b.py:1: SyntaxError: '(' was never closed (b.py, line 1)",
     ]

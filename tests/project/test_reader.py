@@ -213,7 +213,7 @@ panels = [
 NO_SUCH_KEY = "there is no key"
 TOLD = f"""\
 tallyline.toml:7 service: {NO_SUCH_KEY} "service"; did you mean "services"? There are: dashboards, metrics, project, \
-services, sources
+retention, services, sources
 tallyline.toml:2 project.titel: {NO_SUCH_KEY} "titel"; did you mean "title"? There are: start, timezone, title, \
 warehouse
 tallyline.toml:3 project.timezone: there is no time zone "Europe/Pariss"; did you mean "Europe/Paris"? Time zones are \
