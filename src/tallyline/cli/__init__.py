@@ -27,6 +27,7 @@ COMMANDS = {
     "why": "Tell which run and query a number came from, and how it changed.",
     "status": "Tell how the sources are: last read, gaps, how late their values change.",
     "clean": "Remove what was kept long enough.",
+    "grant": "Let a role of PostgreSQL read the views, for dashboards.",
     "up": "Serve the page.",
 }
 FAILED = 1

@@ -55,6 +55,7 @@ _COLUMNS = ("time", "value", "part", "complete", "before")
 @click.option("--as-of", metavar="TIME", help="Show what was known then.")
 @click.option("--json", "as_json", is_flag=True, help="Print the values as JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print the values as CSV.")
+@click.option("--sql", "as_sql", is_flag=True, help="Print the query over the warehouse's views, for Grafana.")
 @project_option
 def command(
     metric: str,
@@ -69,6 +70,7 @@ def command(
     as_of: str | None,
     as_json: bool,
     as_csv: bool,
+    as_sql: bool,
     folder: Path,
 ) -> None:
     """Show METRIC from the warehouse: all that is known, or a window of time.
@@ -78,13 +80,16 @@ def command(
     """
     if last and (since or until):
         raise click.UsageError("--last says when the window begins and ends; leave out --since and --until")
-    if as_json and as_csv:
-        raise click.UsageError("--json and --csv cannot be had at once")
+    if as_json + as_csv + as_sql > 1:
+        raise click.UsageError("only one of --json, --csv and --sql can be had at once")
     project = load_project(folder)
     meant, zone = named(project.plan, metric), project.zone
     begin, end = _ends(since, until, last, zone)
     then = parse_moment(as_of, zone) if as_of else None
     with opened(project) as warehouse:
+        if as_sql:
+            click.echo(warehouse.sql(metric, by=by, since=begin, until=end, where=pairs(where), split=split))
+            return
         asked = partial(warehouse.query, metric, by=by, where=pairs(where), split=split, compare=compare, as_of=then)
         values = asked(since=begin, until=end) if _is_written(metric, project, warehouse) else []
     if as_json:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["VIEWS"]
+__all__ = ["NAMES", "VIEWS"]
+
+NAMES = ("hourly", "daily", "restatements", "runs", "nodes", "coverage")
 
 
 def _values(view: str, table: str, grain: str) -> str:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from tallyline.errors import Refused, RunFailed, UnknownName
 from tallyline.plan import Kind
-from tallyline.warehouse import coverage, history, ledger, migrations, read, settings, write
+from tallyline.warehouse import access, coverage, history, ledger, migrations, read, settings, write
 from tallyline.warehouse.connections import Connections
 from tallyline.warehouse.ledger import Changes
 from tallyline.warehouse.read import Query
 from tallyline.warehouse.retention import check_hours_are_there, check_known_then, clean
+from tallyline.warehouse.sql import as_sql
 from tallyline.window import Clock, Grain, utc_now
 
 if TYPE_CHECKING:
@@ -247,6 +248,32 @@ class Warehouse:
             if as_of is not None:
                 check_known_then(connection, as_of)
             return read.query(connection, asked, self._zone, self._formulas)
+
+    def sql(
+        self,
+        metric: str,
+        *,
+        by: Grain | str = Grain.DAY,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        where: Mapping[str, str] | None = None,
+        split: str | None = None,
+    ) -> str:
+        """Return a query as SQL over the public views, for Grafana and other tools of this database.
+
+        Raises UnknownName for a metric that was never written, Refused for what one plain query cannot tell.
+        """
+        with self._connections.reading() as connection:
+            known = read.metrics(connection)
+            if metric not in known:
+                raise UnknownName("metric in the warehouse called", metric, known)
+            asked = Query(metric, Grain(by), since, until, where, split)
+            return as_sql(asked, known[metric].kind, self._zone, connection.dialect.name)
+
+    def grant_reading(self, role: str, password: str) -> None:
+        """Let a role of PostgreSQL read the public views, and nothing else; make it if it is missing."""
+        with self._connections.writing() as connection:
+            access.grant_reading(connection, role, password)
 
     def history(
         self, metric: str, time: datetime, *, by: Grain | str = Grain.DAY, where: Mapping[str, str] | None = None
