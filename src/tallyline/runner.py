@@ -10,9 +10,9 @@ from hashlib import blake2b
 from operator import add
 from typing import TYPE_CHECKING
 
-from tallyline.errors import RunFailed, TallylineError
+from tallyline.errors import BadPoint, RunFailed, TallylineError
 from tallyline.graph import Report, State, node, run
-from tallyline.plan import Normalizer, Points
+from tallyline.plan import Kind, Normalizer, Points
 from tallyline.warehouse import Changes, Reading
 from tallyline.window import Window, parse_zone, start_of_day
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tallyline.project import Project
     from tallyline.sources import Source
     from tallyline.warehouse import Differing, Warehouse
+    from tallyline.window import Grain
 
 __all__ = ["ReadResult", "choose_window", "outline", "read_graph", "read_in_parts", "read_source"]
 
@@ -88,21 +89,25 @@ def read_source(
     Errors that Tallyline raises on purpose are returned in the result; nothing was written then. Whatever else ends
     the run, such as Ctrl-C, is entered in the ledger and raised.
     """
-    report = Report()
     number = _begun(source, warehouse, window) if write else None
     if isinstance(number, RunFailed):
         return ReadResult(source.name, window, error=number)
+    reports: list[Report] = []
 
     def keep(latest: Report) -> None:
-        nonlocal report
-        report = latest
-        observe(latest)
+        reports[-1] = latest
+        observe(Report.of_all(reports))
 
     try:
-        points = _collect(project, source, window, now, keep, write=write)
-        reading = _reading(project, source, window, points)
-        result = _finish(project, warehouse, reading, report, number)
+        readings = []
+        for grain in source.options.grains or (source.options.facts,):
+            reports.append(Report())
+            part = window.widened(grain, project.zone)
+            points = _collect(project, source, part, grain, now, keep, write=write)
+            readings.append(_reading(project, source, part, grain, points))
+        result = _finish(project, warehouse, readings, window, Report.of_all(reports), number)
     except BaseException as error:
+        report = Report.of_all(reports)
         if number is not None:
             state = State.FAILED if isinstance(error, Exception) else State.STOPPED
             said = str(error) if isinstance(error, TallylineError) else type(error).__name__
@@ -205,13 +210,13 @@ def _begun(source: Source, warehouse: Warehouse, window: Window) -> int | RunFai
         return refused
 
 
-def _reading(project: Project, source: Source, window: Window, points: Points) -> Reading:
+def _reading(project: Project, source: Source, window: Window, grain: Grain, points: Points) -> Reading:
     options = source.options
     tells_all = options.start is not None and window.since <= start_of_day(options.start, project.zone)
     return Reading(
         source=source.name,
         window=window,
-        grain=options.facts,
+        grain=grain,
         points=points,
         sources=tuple(project.sources),
         lookback=options.lookback,
@@ -225,6 +230,7 @@ def _collect(
     project: Project,
     source: Source,
     window: Window,
+    grain: Grain,
     now: datetime,
     observe: Callable[[Report], None],
     *,
@@ -232,19 +238,32 @@ def _collect(
 ) -> Points:
     zone = project.zone
     source_zone = parse_zone(source.options.timezone) if source.options.timezone else zone
-    normalizer = Normalizer(project.plan, window, source.options.facts, zone, source_zone, source.options.snapshot)
+    normalizer = Normalizer(project.plan, window, grain, zone, source_zone, source.options.snapshot)
     points = Points(source.options.combine)
-    given = {"window": window, "now": now, "zone": zone, "source_zone": source_zone}
+    given = {"window": window, "now": now, "zone": zone, "source_zone": source_zone, "grain": grain}
     run(read_graph(source, normalizer, points.add, write=write), {**project.services, **given}, observe)
+    for metric in {metric for metric, _ in points.series} if source.options.grains else ():
+        kind = project.plan[metric].kind
+        if kind is not Kind.DISTINCT:
+            msg = f"{source.name} has grains, which are for distinct counts, but {metric} is a {kind}"
+            raise BadPoint(msg)
     return points
 
 
-def _finish(project: Project, warehouse: Warehouse, reading: Reading, report: Report, number: int | None) -> ReadResult:
+def _finish(
+    project: Project,
+    warehouse: Warehouse,
+    readings: Sequence[Reading],
+    window: Window,
+    report: Report,
+    number: int | None,
+) -> ReadResult:
+    first, *also = readings
     if number is None:
-        preview = warehouse.preview(reading, project.plan)
-        return ReadResult(reading.source, reading.window, report, preview.changes, preview.differing)
-    changes = warehouse.publish(number, reading, project.plan, report.as_dict())
-    return ReadResult(reading.source, reading.window, report, changes)
+        preview = warehouse.preview(first, project.plan, *also)
+        return ReadResult(first.source, window, report, preview.changes, preview.differing)
+    changes = warehouse.publish(number, first, project.plan, report.as_dict(), *also)
+    return ReadResult(first.source, window, report, changes)
 
 
 def outline(source: Source) -> Graph:

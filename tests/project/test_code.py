@@ -270,7 +270,7 @@ def test_a_service_in_the_file_and_in_code_is_told(write: Write) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["window", "now", "zone", "source_zone"])
+@pytest.mark.parametrize("name", ["window", "now", "zone", "source_zone", "grain"])
 def test_a_service_in_code_cannot_have_the_name_of_what_every_source_is_given(write: Write, name: str) -> None:
     code = f"from tallyline import service\n\n@service\ndef {name}():\n    return 1\n"
     assert mistakes(write(files={"sources.py": code})) == [

@@ -15,7 +15,7 @@ from tallyline import Graph, node, read_sql, run
 from tallyline.database import reading
 from tallyline.errors import NodeFailed, SourceFailed
 from tallyline.sources.sql import SqlSource
-from tallyline.window import Window, parse_moment
+from tallyline.window import Grain, Window, parse_moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,7 +115,7 @@ def test_a_bound_may_be_used_twice_or_not_at_all(shop: Engine) -> None:
 
 
 def test_an_unknown_bound_is_refused_with_those_that_exist(shop: Engine) -> None:
-    said = r'the query asks for ":untill"; did you mean "until"\? There are: since, until'
+    said = r'the query asks for ":untill"; did you mean "until"\? There are: grain, since, until'
     with pytest.raises(SourceFailed, match=said):
         rows(shop, "SELECT 1 AS orders WHERE 1 < :untill")
 
@@ -139,7 +139,7 @@ def test_a_query_that_writes_is_refused(shop: Engine, warehouse_url: str, statem
 def test_a_second_statement_is_refused(shop: Engine) -> None:
     graph = SqlSource("shop", "SELECT 1 AS orders; COMMIT; DROP TABLE orders").graph("orders")
     with pytest.raises(NodeFailed, match=r"multiple commands|one statement"):
-        run(graph, {"shop": shop, "window": JULY, "source_zone": UTC_ZONE})
+        run(graph, {"shop": shop, "window": JULY, "source_zone": UTC_ZONE, "grain": Grain.HOUR})
     assert only_row(shop, "SELECT count(*) AS orders FROM orders") == ({}, {"orders": 4})
 
 
@@ -193,7 +193,7 @@ def test_a_refusal_in_the_middle_ends_the_read(shop: Engine) -> None:
 def test_a_declared_source_reads_its_service_under_its_own_name(shop: Engine) -> None:
     read: list[object] = []
     graph = SqlSource("shop", MOMENTS).graph("orders").followed_by(node(read.append, name="keep"))
-    report = run(graph, {"shop": shop, "window": PARIS_DAY, "source_zone": PARIS})
+    report = run(graph, {"shop": shop, "window": PARIS_DAY, "source_zone": PARIS, "grain": Grain.HOUR})
     assert [counts.name for counts in report.nodes] == ["orders", "keep"]
     assert len(read) == report["orders"].rows_out == 2
 
@@ -201,7 +201,7 @@ def test_a_declared_source_reads_its_service_under_its_own_name(shop: Engine) ->
 def test_a_declared_source_that_fails_names_itself_and_its_service(shop: Engine) -> None:
     graph: Graph = SqlSource("shop", "SELECT 1 FROM nowhere").graph("orders")
     with pytest.raises(NodeFailed, match=r'^orders failed: the database "shop" refused: .*nowhere'):
-        run(graph, {"shop": shop, "window": JULY, "source_zone": UTC_ZONE})
+        run(graph, {"shop": shop, "window": JULY, "source_zone": UTC_ZONE, "grain": Grain.HOUR})
 
 
 def test_values_of_postgresql_are_dims_or_metrics_by_their_type(postgres_shop: Engine) -> None:

@@ -177,7 +177,7 @@ class Normalizer:
         if self.source_zone.key != self.zone.key:
             msg = f"{day} is a day in {self.source_zone}, and no day in {self.zone}; give `time`, or `date` with `hour`"
             raise BadPoint(msg)
-        return start_of_day(day, self.zone)
+        return self.grain.floor(start_of_day(day, self.zone), self.zone)
 
 
 @dataclass(slots=True)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["load_project"]
 
 _SECTIONS = ("project", "services", "metrics", "sources", "dashboards", "retention")
-_GIVEN_SERVICES = ("window", "now", "zone", "source_zone")
+_GIVEN_SERVICES = ("window", "now", "zone", "source_zone", "grain")
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 

@@ -37,7 +37,8 @@ class Options:
     """What any source declares, in TOML or in Python.
 
     `schedule` is ``@hourly``, ``@daily``, ``@weekly``, ``@monthly`` or a cron line. `grain` is how finely the source
-    tells time: by default the hour, or the day where it is scheduled by the day or more seldom. `start` is the first
+    tells time: by default the hour, or the day where it is scheduled by the day or more seldom. `grains` are those by
+    which a source counts distinct things, each anew: it is read once for each of them. `start` is the first
     day that has data: the first read begins there, later ones `lookback` before what was read already. `timezone`
     is the zone of the source's times without an offset, by default the business zone. `combine` says what becomes
     of several values for one series and bucket. A `snapshot` tells only the present, and is kept under the running
@@ -47,6 +48,7 @@ class Options:
 
     schedule: str = "@hourly"
     grain: Grain | None = None
+    grains: tuple[Grain, ...] = ()
     start: date | None = None
     lookback: timedelta = LOOKBACK
     timezone: str | None = None
@@ -61,6 +63,9 @@ class Options:
         check_schedule(self.schedule)
         if self.grain is not None:
             check_grain(self.grain)
+        if self.grain and self.grains:
+            msg = "a source has either a grain or, where it counts distinct things, grains"
+            raise Refused(msg)
         if self.timezone is not None:
             parse_zone(self.timezone)
         if self.lookback < timedelta():
@@ -77,6 +82,8 @@ class Options:
     @property
     def facts(self) -> Grain:
         """The grain of what the source tells."""
+        if self.grains:
+            return min(self.grains, key=list(Grain).index)
         by_the_day = self.schedule in SCHEDULES and self.schedule != "@hourly"
         return self.grain or (Grain.DAY if by_the_day else Grain.HOUR)
 
@@ -146,6 +153,7 @@ def source(  # the options, by name
     schedule: str = ...,
     name: str | None = ...,
     grain: Grain | str | None = ...,
+    grains: Iterable[Grain | str] = ...,
     start: date | None = ...,
     lookback: timedelta = ...,
     timezone: str | None = ...,
@@ -162,6 +170,7 @@ def source(  # noqa: PLR0913  # the options, by name
     schedule: str = "@hourly",
     name: str | None = None,
     grain: Grain | str | None = None,
+    grains: Iterable[Grain | str] = (),
     start: date | None = None,
     lookback: timedelta = LOOKBACK,
     timezone: str | None = None,
@@ -174,8 +183,8 @@ def source(  # noqa: PLR0913  # the options, by name
     """Declare a source: a function that gives `(dims, metrics)`, a function that returns a Graph, or a graph itself.
 
     Services of the project are given by the names of parameters, and so are `window` (the Window to read),
-    `now` and `zone` (the business zone). The options are those of `Options`. A function that returns a graph is
-    marked as such by its annotation ``-> Graph``.
+    `now`, `zone` (the business zone) and `grain`. The options are those of `Options`. A function that returns a graph
+    is marked as such by its annotation ``-> Graph``.
 
     >>> @source(schedule="@daily")
     ... def signups(window):
@@ -186,6 +195,7 @@ def source(  # noqa: PLR0913  # the options, by name
     options = Options(
         schedule=schedule,
         grain=None if grain is None else _one_of(Grain, "grain", grain),
+        grains=tuple(_one_of(Grain, "grain", each) for each in grains),
         start=start,
         lookback=lookback,
         timezone=timezone,

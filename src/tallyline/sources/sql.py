@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tallyline.database import reason
 from tallyline.errors import SourceFailed, what_exists
 from tallyline.graph import Graph, node
+from tallyline.window import Grain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,7 +42,8 @@ class SqlSource:
     columns of numbers metrics of the same name. `:since` and `:until` bind the window, which ends just before `until`.
     They are told in the source's time zone, which is also that of the session on PostgreSQL, so that
     ``date(created_at)`` is a day there. On SQLite they are text, ``2026-01-31 13:00:00``, at midnight ``2026-01-31``,
-    which compares rightly with columns of dates and of times.
+    which compares rightly with columns of dates and of times. `:grain` binds the grain: hour, day, week, month, quarter
+    or year, as PostgreSQL's `date_trunc` calls them.
     """
 
     service: str
@@ -57,24 +59,24 @@ class SqlSource:
         return Graph(node(self.rows, name=name, services={"database": self.service}))
 
     def rows(
-        self, database: Engine, window: Window, source_zone: ZoneInfo
+        self, database: Engine, window: Window, source_zone: ZoneInfo, grain: Grain
     ) -> Iterator[tuple[dict[str, object], dict[str, object]]]:
         """Yield `(dims, metrics)` for each row of the query."""
-        return read_sql(database, self.query, window, source_zone, name=self.service)
+        return read_sql(database, self.query, window, source_zone, name=self.service, grain=grain)
 
 
 def read_sql(
-    database: Engine, query: str, window: Window, zone: ZoneInfo, *, name: str = ""
+    database: Engine, query: str, window: Window, zone: ZoneInfo, *, name: str = "", grain: Grain = Grain.HOUR
 ) -> Iterator[tuple[dict[str, object], dict[str, object]]]:
     """Yield `(dims, metrics)` for each row of a query, in a transaction that is read-only.
 
     This is what ``kind = "sql"`` does, for sources in code: `SqlSource` says what the columns mean. `zone` is the
-    source's, `name` the database's in errors.
+    source's, `name` the database's in errors, `grain` what `:grain` binds.
     """
     try:
         with database.connect().execution_options(**_reading(database)) as connection:
             _use_zone(connection, zone)
-            with connection.execute(_statement(query), _bound(database, query, window, zone)) as result:
+            with connection.execute(_statement(query), _bound(database, query, window, zone, grain)) as result:
                 yield from map(_split, result.mappings())
     except SQLAlchemyError as error:
         called = f' "{name}"' if name else ""
@@ -86,10 +88,11 @@ def _statement(query: str) -> TextClause:
     return text(_CAST_BOUND.sub(r"(:\1)", query))
 
 
-def _bound(database: Engine, query: str, window: Window, zone: ZoneInfo) -> dict[str, object]:
+def _bound(database: Engine, query: str, window: Window, zone: ZoneInfo, grain: Grain) -> dict[str, object]:
     known = {
         "since": _told(window.since, zone, database.dialect.name),
         "until": _told(window.until, zone, database.dialect.name),
+        "grain": str(grain),
     }
     wanted = _statement(query).compile().params
     for name in wanted:

@@ -94,6 +94,9 @@ _RESTATEMENTS = """
 """
 
 
+_GRAINS = ("hourly", "daily", "weekly", "monthly", "quarterly", "yearly")
+
+
 def _with_runs(name: str) -> tuple[str, ...]:
     """Return the steps that give the values of a table the newest run that can have written them."""
     return (
@@ -171,8 +174,8 @@ MIGRATIONS = (
             "DROP VIEW daily",
             *_with_runs("hourly_value"),
             *_with_runs("daily_value"),
-            _RESTATEMENTS.format(name="hourly_restatement"),
-            _RESTATEMENTS.format(name="daily_restatement"),
+            *(_VALUES.format(name=f"{name}_value") for name in ("weekly", "monthly", "quarterly", "yearly")),
+            *(_RESTATEMENTS.format(name=f"{name}_restatement") for name in _GRAINS),
             """
             CREATE TABLE metric_source (
                 metric_id {ref} NOT NULL REFERENCES metric (id),

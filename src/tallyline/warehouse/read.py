@@ -51,10 +51,9 @@ class Query:
     compare: Grain | None = None
     as_of: datetime | None = None
 
-    @property
-    def facts(self) -> Grain:
-        """The grain of the facts that answer it."""
-        return Grain.HOUR if self.by is Grain.HOUR else Grain.DAY
+    def facts(self, kind: Kind) -> Grain:
+        """Return the grain of the facts that answer it."""
+        return self.by if kind is Kind.DISTINCT or self.by is Grain.HOUR else Grain.DAY
 
 
 def metrics(connection: Connection) -> dict[str, Metric]:
@@ -118,7 +117,7 @@ class _Reader:
         rows = self._rows(asked, kind)
         if not rows and asked.by is Grain.HOUR:
             self._refuse_hours_of_days(asked)
-        if asked.by not in schema.FACTS:
+        if asked.by is not asked.facts(kind):
             rows = self._rolled_up(rows, kind, asked.by)
         known = Known.of(self.connection, asked.metric, self.zone, asked.as_of)
         if kind is Kind.COUNT:
@@ -192,23 +191,29 @@ class _Reader:
                 raise UnknownName(what, name, existing)
 
     def _check_grain(self, asked: Query, kind: Kind) -> None:
-        if kind is Kind.DISTINCT and asked.by not in schema.FACTS:
-            msg = (
-                f"{asked.metric} counts distinct things: its {asked.by}s are not the sums of its days, for who came "
-                f"twice would count twice; ask by day, or keep a metric that its source counts by the {asked.by}"
-            )
-            raise Refused(msg)
+        if kind is not Kind.DISTINCT or self._has_facts(asked.metric, asked.by):
+            return
+        known = " and ".join(grain for grain in schema.FACTS if self._has_facts(asked.metric, grain))
+        msg = (
+            f"{asked.metric} counts distinct things, by the {known}: who came twice would count twice in a sum. "
+            f'Let its source count by the {asked.by}, too: grains = ["day", "{asked.by}"]'
+        )
+        raise Refused(msg)
+
+    def _has_facts(self, metric: str, grain: Grain) -> bool:
+        facts, owned = schema.FACTS[grain], _series_of(metric).with_only_columns(schema.series.c.id)
+        found = select(facts.c.series_id).where(facts.c.series_id.in_(owned)).limit(1)
+        return self.connection.execute(found).first() is not None
 
     def _refuse_hours_of_days(self, asked: Query) -> None:
-        facts, owned = schema.hourly_value, _series_of(asked.metric).with_only_columns(schema.series.c.id)
-        has_hours = select(facts.c.series_id).where(facts.c.series_id.in_(owned)).limit(1)
-        if self.connection.execute(has_hours).first() is None:
+        if not self._has_facts(asked.metric, Grain.HOUR):
             msg = f"{asked.metric} is known by the day, not by the hour; ask by day, week, month, quarter or year"
             raise Refused(msg)
 
 
 def _selected(asked: Query, kind: Kind, zone: ZoneInfo) -> Select[Any]:
-    table = facts_as_of(asked.facts, asked.as_of) if asked.as_of else schema.FACTS[asked.facts]
+    facts = asked.facts(kind)
+    table = facts_as_of(facts, asked.as_of) if asked.as_of else schema.FACTS[facts]
     part = _dim(asked.split) if asked.split else null()
     if kind is Kind.DURATION:
         selected = select(table.c.bucket, part.label("part"), table.c.sketch)

@@ -57,10 +57,14 @@ class Days(dict[int, int]):
 
 
 def touched_days(facts: Iterable[Fact], kinds: Kinds, days: Days) -> Touched:
-    """Return by series the days that have to be rolled up: of a level, those of all series of its metric."""
+    """Return by series the days that have to be rolled up: of a level, those of all series of its metric.
+
+    Distinct counts are not rolled up: their source counts them anew by the day.
+    """
     touched: defaultdict[int, set[int]] = defaultdict(set)
     for series, of_series in groupby(facts, key=itemgetter(0)):
-        touched[series].update(map(days.__getitem__, map(itemgetter(1), of_series)))
+        if kinds[series][1] is not Kind.DISTINCT:
+            touched[series].update(map(days.__getitem__, map(itemgetter(1), of_series)))
     whole: defaultdict[str, set[int]] = defaultdict(set)
     for series, its_days in touched.items():
         metric, kind = kinds[series]
@@ -81,9 +85,8 @@ def roll_up(hours: Hours, kinds: Kinds, touched: Touched, days: Days) -> dict[in
     rolled: dict[int, dict[int, Measured]] = {}
     for series in touched.keys() & hours.keys():
         metric, kind = kinds[series]
-        if kind is not Kind.DISTINCT:
-            in_days = _by_day(hours[series], touched[series], days)
-            rolled[series] = dict(_rolled_up(in_days, hours[series], kind, of_metrics[metric], days))
+        in_days = _by_day(hours[series], touched[series], days)
+        rolled[series] = dict(_rolled_up(in_days, hours[series], kind, of_metrics[metric], days))
     return rolled
 
 

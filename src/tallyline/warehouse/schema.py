@@ -16,13 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FACTS",
+    "NAMES",
     "RESTATEMENTS",
     "alert",
     "covered",
-    "daily_restatement",
     "daily_value",
     "definition",
-    "hourly_restatement",
     "hourly_value",
     "incomplete",
     "metadata",
@@ -129,13 +128,18 @@ def _restatements(name: str) -> Table:
     )
 
 
-hourly_value = _facts("hourly_value")
-daily_value = _facts("daily_value")
-hourly_restatement = _restatements("hourly_restatement")
-daily_restatement = _restatements("daily_restatement")
+NAMES = {
+    Grain.HOUR: "hourly",
+    Grain.DAY: "daily",
+    Grain.WEEK: "weekly",
+    Grain.MONTH: "monthly",
+    Grain.QUARTER: "quarterly",
+    Grain.YEAR: "yearly",
+}
+FACTS = {grain: _facts(f"{name}_value") for grain, name in NAMES.items()}
+RESTATEMENTS = {grain: _restatements(f"{name}_restatement") for grain, name in NAMES.items()}
 
-FACTS = {Grain.HOUR: hourly_value, Grain.DAY: daily_value}
-RESTATEMENTS = {Grain.HOUR: hourly_restatement, Grain.DAY: daily_restatement}
+hourly_value, daily_value = FACTS[Grain.HOUR], FACTS[Grain.DAY]
 
 covered = Table(
     "covered",

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 __all__ = ["NAMES", "VIEWS"]
 
-NAMES = ("hourly", "daily", "restatements", "runs", "nodes", "coverage")
+_GRAINS = {
+    "hourly": "hour",
+    "daily": "day",
+    "weekly": "week",
+    "monthly": "month",
+    "quarterly": "quarter",
+    "yearly": "year",
+}
+NAMES = (*_GRAINS, "restatements", "runs", "nodes", "coverage")
 
 
 def _values(view: str, table: str, grain: str) -> str:
@@ -47,14 +55,9 @@ def _restated(table: str, grain: str) -> str:
 
 
 VIEWS = (
-    _values("hourly", "hourly_value", "hour"),
-    _values("daily", "daily_value", "day"),
-    f"""
-        CREATE VIEW restatements AS
-        {_restated("hourly_restatement", "hour")}
-        UNION ALL
-        {_restated("daily_restatement", "day")}
-    """,
+    *(_values(view, f"{view}_value", grain) for view, grain in _GRAINS.items()),
+    "CREATE VIEW restatements AS"
+    + " UNION ALL ".join(_restated(f"{view}_restatement", grain) for view, grain in _GRAINS.items()),
     """
         CREATE VIEW runs AS
         SELECT

@@ -16,6 +16,7 @@ from tallyline.warehouse.ledger import Changes
 from tallyline.warehouse.read import Query
 from tallyline.warehouse.retention import check_hours_are_there, check_known_then, clean
 from tallyline.warehouse.sql import as_sql
+from tallyline.warehouse.write import Preview
 from tallyline.window import Clock, Grain, utc_now
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from tallyline.warehouse.ledger import RunRecord
     from tallyline.warehouse.reading import Reading
     from tallyline.warehouse.retention import Cleaned
-    from tallyline.warehouse.write import Preview
     from tallyline.window import Window
 
 __all__ = ["Warehouse", "open_warehouse"]
@@ -149,8 +149,11 @@ class Warehouse:
             lease.release()
         self._leases.clear()
 
-    def publish(self, run: int, reading: Reading, plan: Plan, report: Mapping[str, object]) -> Changes:
-        """Replace the window by what was read and enter that the run is done, all in one transaction."""
+    def publish(self, run: int, reading: Reading, plan: Plan, report: Mapping[str, object], *also: Reading) -> Changes:
+        """Replace the window by what was read and enter that the run is done, all in one transaction.
+
+        `also` is what the source told of distinct counts by longer grains.
+        """
         with self._connections.writing(reading.source) as connection:
             record = ledger.record(connection, run)
             if record is None or not ledger.still_runs(connection, run):
@@ -158,6 +161,8 @@ class Warehouse:
                 raise RunFailed(msg)
             check_hours_are_there(connection, reading, self._zone)
             published = write.publish(connection, run, reading, plan, self._zone)
+            longer = [write.publish(connection, run, other, plan, self._zone).changes for other in also]
+            changes = sum(longer, published.changes)
             before = coverage.pieces(connection, reading.source)
             late = coverage.lateness(before, published.touched, reading.grain, record.started_at, self._zone)
             after = coverage.after_read(before, run, record.started_at, reading, self._zone)
@@ -167,20 +172,22 @@ class Warehouse:
                 run,
                 self._clock(),
                 state="done",
-                changes=published.changes,
+                changes=changes,
                 report=report,
                 lateness=late,
             )
         self._ended(run)
-        return published.changes
+        return changes
 
-    def preview(self, reading: Reading, plan: Plan, *, most: int = 100) -> Preview:
+    def preview(self, reading: Reading, plan: Plan, *also: Reading, most: int = 100) -> Preview:
         """Return what `publish` would change, with the first of the published values that would differ.
 
         Nothing is changed, and nobody who writes is held up.
         """
         with self._connections.reading() as connection:
-            return write.preview(connection, reading, plan, self._zone, most)
+            previews = [write.preview(connection, each, plan, self._zone, most) for each in (reading, *also)]
+        differing = [differing for preview in previews for differing in preview.differing]
+        return Preview(sum([preview.changes for preview in previews], Changes()), differing[:most])
 
     def end(self, run: int, *, state: str, error: str, report: Mapping[str, object]) -> None:
         """Enter that a run ended without writing anything."""

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
+from tallyline.plan import Kind
 from tallyline.warehouse import facts
 from tallyline.warehouse.difference import Difference, compare
 from tallyline.warehouse.rollup import Days, roll_up, touched_days
@@ -140,8 +141,13 @@ class _Work:
         return hours
 
     def _remove_hours(self) -> None:
-        """Remove hours of the window that a source told which now tells days."""
-        self._write(Grain.HOUR, compare(self._read(Grain.HOUR, self.reading.window), {}, self.run))
+        """Remove hours of the window that a source told which now tells days; distinct counts may have both."""
+        hours = self._read(Grain.HOUR, self.reading.window)
+        former = {series: facts_of for series, facts_of in hours.items() if self._is_rolled_up(series)}
+        self._write(Grain.HOUR, compare(former, {}, self.run))
+
+    def _is_rolled_up(self, series: int) -> bool:
+        return self.owned.kinds[series][1] is not Kind.DISTINCT
 
     def _read(self, grain: Grain, window: Window) -> Stored:
         since, until = int(window.since.timestamp()), int(window.until.timestamp())
