@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from difflib import get_close_matches
 from enum import StrEnum
+from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from tallyline.errors import Refused
@@ -34,6 +35,7 @@ __all__ = [
 Clock = Callable[[], datetime]
 
 _HOUR = timedelta(hours=1)
+_REMEMBERED = 65_536  # moments: two years of hours in three zones
 _MOST_DIGITS = 5
 _SPAN = re.compile(r"(\d+)(h|d|w)")
 _LAST = re.compile(r"(\d+)(h|d|w|m|q|y)")
@@ -58,9 +60,7 @@ class Grain(StrEnum):
         >>> Grain.WEEK.floor(datetime(2026, 3, 29, 12, tzinfo=UTC), paris).isoformat()  # ISO: from Monday
         '2026-03-22T23:00:00+00:00'
         """
-        if self is Grain.HOUR:
-            return _start_of_hour(moment, zone)
-        return start_of_day(_first_day(self, _business_day(moment, zone)), zone)
+        return _floor(self, moment.astimezone(UTC), zone)  # as UTC, since Python takes 02:30 for 02:30 an hour later
 
     def after(self, moment: datetime, zone: ZoneInfo) -> datetime:
         """Return when the bucket after the one holding `moment` begins, in UTC.
@@ -68,10 +68,7 @@ class Grain(StrEnum):
         >>> Grain.MONTH.after(datetime(2026, 12, 5, tzinfo=UTC), ZoneInfo("UTC")).isoformat()
         '2027-01-01T00:00:00+00:00'
         """
-        if self is Grain.HOUR:
-            return _end_of_hour(_start_of_hour(moment, zone), zone)
-        first = _first_day(self, _business_day(moment, zone))
-        return start_of_day(_first_day(self, first + timedelta(days=_LONGEST_DAYS[self])), zone)
+        return _after(self, moment.astimezone(UTC), zone)
 
     def ceil(self, moment: datetime, zone: ZoneInfo) -> datetime:
         """Return `moment` itself where a bucket begins, otherwise when the next one does."""
@@ -277,6 +274,21 @@ def gaps(window: Window, covered: Iterable[Window]) -> Iterator[Window]:
         reached = max(reached, part.until)
     if reached < window.until:
         yield Window(reached, window.until)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _floor(grain: Grain, moment: datetime, zone: ZoneInfo) -> datetime:
+    if grain is Grain.HOUR:
+        return _start_of_hour(moment, zone)
+    return start_of_day(_first_day(grain, _business_day(moment, zone)), zone)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _after(grain: Grain, moment: datetime, zone: ZoneInfo) -> datetime:
+    if grain is Grain.HOUR:
+        return _end_of_hour(_start_of_hour(moment, zone), zone)
+    first = _first_day(grain, _business_day(moment, zone))
+    return start_of_day(_first_day(grain, first + timedelta(days=_LONGEST_DAYS[grain])), zone)
 
 
 def _months_before(local: datetime, months: int) -> datetime:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from tallyline.errors import BadPoint, UnknownName
@@ -258,8 +259,13 @@ def _pair(row: object) -> tuple[Mapping[str, object], Mapping[str, object]]:
 
 
 def _canonical(dims: Mapping[str, object]) -> str:
-    named = {str(key): _text(value) for key, value in dims.items() if key not in _WHEN and value is not None}
-    text = json.dumps(named, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    named = ((str(key), _text(value)) for key, value in dims.items() if key not in _WHEN and value is not None)
+    return _as_json(tuple(named))
+
+
+@lru_cache(maxsize=16_384)
+def _as_json(named: tuple[tuple[str, str], ...]) -> str:
+    text = json.dumps(dict(named), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     if len(text) > _LONGEST_DIMS:
         msg = f"the dims have {len(text)} characters, at most {_LONGEST_DIMS} can be kept: {text[:80]}…"
         raise BadPoint(msg)

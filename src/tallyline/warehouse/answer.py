@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from tallyline.errors import Refused
 
@@ -13,8 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Value"]
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """A value of a bucket that began at `time` (UTC). `part` is the split dim's value, None where it has none.
 
     `complete` is False while the bucket was not read to its end. `before` is the value that it is compared with.
@@ -38,7 +36,8 @@ class Answer(list[Value]):
 
     def columns(self) -> dict[str, list[Any]]:
         """Return the values as columns: time, value, part, complete and before."""
-        return {column.name: [getattr(value, column.name) for value in self] for column in fields(Value)}
+        columns = zip(*self, strict=True) if self else [()] * len(Value._fields)
+        return {name: list(column) for name, column in zip(Value._fields, columns, strict=True)}
 
     def to_frame(self, backend: Literal["pandas", "polars", "pyarrow"]) -> Any:  # noqa: ANN401  # a frame of the backend
         """Return the values as a frame of "pandas", "polars" or "pyarrow", whichever is installed."""

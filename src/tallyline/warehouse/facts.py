@@ -10,14 +10,15 @@ import json
 import struct
 from collections import defaultdict
 from dataclasses import dataclass, field
-from itertools import starmap
+from itertools import repeat
+from operator import add, itemgetter
 from typing import TYPE_CHECKING, Any
 
 from tallyline.plan import Sketch
 from tallyline.warehouse import schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Table
     from sqlalchemy.engine import Connection
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from tallyline.plan import Measured
     from tallyline.window import Grain
 
-__all__ = ["Fact", "Replacement", "Stored", "all_kept", "kept", "measured", "read", "replace"]
+__all__ = ["Fact", "Range", "Replacement", "Stored", "all_kept", "kept", "measured", "read", "replace"]
 
 AT_ONCE = 10_000
 _POSTGRES_EPOCH = 946_684_800
@@ -38,19 +39,33 @@ Stored = dict[int, dict[int, Fact]]
 
 _COLUMNS = ("series_id", "bucket", "value", "run_id", "sketch")
 _RESTATED = (*_COLUMNS, "replaced_by")
-_FACT = struct.Struct(">hiiiqidiii")
-_RESTATEMENT_TAIL = struct.Struct(">ii")
+_HEAD, _MOMENT, _TAIL = struct.Struct(">hiii"), struct.Struct(">qi"), struct.Struct(">ii")
+_ROW = struct.Struct(">14s12sd8s")
+_NO_SKETCH = struct.pack(">i", -1)
 _COPY_BEGINS, _COPY_ENDS = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What is kept of a source from one moment up to another."""
+
+    source: str
+    since: int
+    until: int
 
 
 @dataclass(slots=True)
 class Replacement:
-    """What is to be written: facts that are new, facts in place of others, these others, and facts to remove."""
+    """What is to be written: facts that are new, facts in place of others, these others, and facts to remove.
+
+    Where all that is kept of a source in a range goes, that is the `whole` range.
+    """
 
     added: list[Fact] = field(default_factory=list)
     changed: list[Fact] = field(default_factory=list)
     replaced: list[Fact] = field(default_factory=list)
     removed: list[Fact] = field(default_factory=list)
+    whole: Range | None = None
 
 
 def read(connection: Connection, grain: Grain, source: str, adopted: Sequence[int], since: int, until: int) -> Stored:
@@ -63,12 +78,13 @@ def read(connection: Connection, grain: Grain, source: str, adopted: Sequence[in
 
 def replace(connection: Connection, grain: Grain, run: int, replacement: Replacement) -> None:
     """Write what is new, remove what is gone, and keep what was there before as restated by `run`."""
-    facts, gone = schema.FACTS[grain], sorted([*replacement.replaced, *replacement.removed])
-    _insert(connection, schema.RESTATEMENTS[grain], _RESTATED, [(*fact, run) for fact in gone])
+    facts, restatements = schema.FACTS[grain], schema.RESTATEMENTS[grain]
+    gone = sorted([*replacement.replaced, *replacement.removed])
     if connection.dialect.name == "postgresql":
-        _delete(connection, facts, gone)
-        _insert(connection, facts, _COLUMNS, sorted([*replacement.added, *replacement.changed]))
+        _move(connection, facts, restatements, gone, replacement.whole, run)
+        _copy(connection, facts, sorted([*replacement.added, *replacement.changed]))
     else:
+        _insert(connection, restatements, _RESTATED, [(*fact, run) for fact in gone])
         _delete(connection, facts, sorted(replacement.removed))
         _insert(connection, facts, _COLUMNS, sorted(replacement.added))
         _update(connection, facts, sorted(replacement.changed))
@@ -107,15 +123,10 @@ def _rows(
     """  # noqa: S608  # names of our own
     cursor: Any = _driver(connection).cursor(**({"binary": True} if postgres else {}))
     rows: Iterable[Fact] = cursor.execute(query, (source, *adopted, since, until))
-    return rows
+    return cursor.fetchall() if postgres else rows  # psycopg's cursor is slow to iterate
 
 
 def _insert(connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-    if not rows:
-        return
-    if connection.dialect.name == "postgresql":
-        _copy(connection, table, columns, rows)
-        return
     marks = ", ".join("?" * len(columns))
     inserting = f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608  # names of our own
     for chunk in _chunks(rows):
@@ -130,50 +141,85 @@ def _update(connection: Connection, table: Table, rows: Sequence[Fact]) -> None:
 
 
 def _delete(connection: Connection, table: Table, rows: Sequence[Fact]) -> None:
+    deleting = f"DELETE FROM {table.name} WHERE series_id = ? AND bucket = ?"  # noqa: S608  # names of our own
     for chunk in _chunks(rows):
-        if connection.dialect.name == "postgresql":
-            deleting = f"""
-                DELETE FROM {table.name} USING unnest(%s::integer[], %s::bigint[]) AS gone (series_id, bucket)
-                WHERE {table.name}.series_id = gone.series_id AND {table.name}.bucket = to_timestamp(gone.bucket)
-            """  # noqa: S608  # names of our own
-            connection.exec_driver_sql(deleting, ([row[0] for row in chunk], [row[1] for row in chunk]))
-        else:
-            deleting = f"DELETE FROM {table.name} WHERE series_id = ? AND bucket = ?"  # noqa: S608  # names of our own
-            connection.exec_driver_sql(deleting, [row[:2] for row in chunk])
+        connection.exec_driver_sql(deleting, [row[:2] for row in chunk])
 
 
-def _copy(connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-    copying = f"COPY {table.name} ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)"
-    packed = _packed_facts if len(columns) == len(_COLUMNS) else _packed_restatements
+def _move(
+    connection: Connection, facts: Table, restatements: Table, rows: Sequence[Fact], whole: Range | None, run: int
+) -> None:
+    """Move facts to what was restated, on PostgreSQL within the server."""
+    columns = ", ".join(f"{facts.name}.{column}" for column in _COLUMNS)
+    keys = "unnest(%s::integer[], %s::bigint[]) AS gone (series_id, bucket)"
+    of_key = f"{facts.name}.series_id = gone.series_id AND {facts.name}.bucket = to_timestamp(gone.bucket)"
+    of_range = f"series.id = {facts.name}.series_id AND series.source = %s AND bucket >= to_timestamp(%s)"
+    using, where = ("series", f"{of_range} AND bucket < to_timestamp(%s)") if whole else (keys, of_key)
+    moving = f"""
+        WITH gone_now AS (DELETE FROM {facts.name} USING {using} WHERE {where} RETURNING {columns})
+        INSERT INTO {restatements.name} ({", ".join(_COLUMNS)}, replaced_by) SELECT *, %s FROM gone_now
+    """  # noqa: S608  # names of our own
+    if whole and rows:
+        connection.exec_driver_sql(moving, (whole.source, whole.since, whole.until, run))
+        return
+    for chunk in _chunks(rows):
+        # the planner takes the keys for few, and would rather read the whole table
+        connection.exec_driver_sql("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
+        connection.exec_driver_sql(moving, (_array(chunk, 0), _array(chunk, 1), run))
+        connection.exec_driver_sql("SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on")
+
+
+def _array(rows: Sequence[Fact], column: int) -> str:
+    return f"{{{','.join(map(str, map(itemgetter(column), rows)))}}}"
+
+
+def _copy(connection: Connection, table: Table, rows: Sequence[Fact]) -> None:
+    if not rows:
+        return
+    packed = _Packed()
+    copying = f"COPY {table.name} ({', '.join(_COLUMNS)}) FROM STDIN (FORMAT BINARY)"
     with _driver(connection).cursor().copy(copying) as copy:
         copy.write(_COPY_BEGINS)
         for chunk in _chunks(rows):
-            copy.write(b"".join(packed(chunk)))
+            copy.write(b"".join(packed.rows(chunk)))
         copy.write(_COPY_ENDS)
 
 
-def _packed_facts(rows: Sequence[Fact]) -> Iterator[bytes]:
-    if any(row[4] is not None for row in rows):
-        return (_packed(row, 5) for row in rows)
-    return starmap(
-        _FACT.pack,
-        [(5, 4, series, 8, _micros(bucket), 8, value, 4, run, -1) for series, bucket, value, run, _ in rows],
-    )
+class _Packed:
+    """Rows as PostgreSQL copies them: what comes again in many of them is packed once."""
+
+    def __init__(self) -> None:
+        self._heads = _Cache(lambda series: _HEAD.pack(len(_COLUMNS), 4, series, 8))
+        self._moments = _Cache(lambda bucket: _MOMENT.pack((bucket - _POSTGRES_EPOCH) * 1_000_000, 8))
+        self._tails = _Cache(lambda run: _TAIL.pack(4, run))
+
+    def rows(self, rows: Sequence[Fact]) -> Iterator[bytes]:
+        series, buckets, values, runs, sketches = zip(*rows, strict=True)
+        packed = map(
+            _ROW.pack,
+            map(self._heads.__getitem__, series),
+            map(self._moments.__getitem__, buckets),
+            values,
+            map(self._tails.__getitem__, runs),
+        )
+        if any(sketches):
+            return (row + _packed_sketch(sketch) for row, sketch in zip(packed, sketches, strict=True))
+        return map(add, packed, repeat(_NO_SKETCH))
 
 
-def _packed_restatements(rows: Sequence[tuple[int, int, float, int, str | None, int]]) -> Iterator[bytes]:
-    return (_packed(row[:5], 6) + _RESTATEMENT_TAIL.pack(4, row[5]) for row in rows)
+class _Cache(dict[int, bytes]):
+    def __init__(self, pack: Callable[[int], bytes]) -> None:
+        super().__init__()
+        self._pack = pack
+
+    def __missing__(self, number: int) -> bytes:
+        packed = self[number] = self._pack(number)
+        return packed
 
 
-def _packed(row: Fact, columns: int) -> bytes:
-    series, bucket, value, run, sketch = row
+def _packed_sketch(sketch: str | None) -> bytes:
     told = b"" if sketch is None else b"\x01" + sketch.encode()
-    size = -1 if sketch is None else len(told)
-    return _FACT.pack(columns, 4, series, 8, _micros(bucket), 8, value, 4, run, size) + told
-
-
-def _micros(bucket: int) -> int:
-    return (bucket - _POSTGRES_EPOCH) * 1_000_000
+    return _NO_SKETCH if sketch is None else struct.pack(">i", len(told)) + told
 
 
 def _driver(connection: Connection) -> Any:  # noqa: ANN401  # sqlite3's or psycopg's

@@ -122,9 +122,8 @@ class _Reader:
         known = Known.of(self.connection, asked.metric, self.zone, asked.as_of)
         if kind is Kind.COUNT:
             rows = [*rows, *((time, part, 0.0) for time, part in self._zeros(rows, asked, known))]
-        values = [
-            Value(time, _number(value, told), part, known.is_complete(time, asked.by)) for time, part, value in rows
-        ]
+        complete = {time: known.is_complete(time, asked.by) for time in {row[0] for row in rows}}
+        values = [Value(time, _number(value, told), part, complete[time]) for time, part, value in rows]
         return sorted(values, key=lambda value: _in_order((value.time, value.part)))
 
     def _rows(self, asked: Query, kind: Kind) -> list[Row]:
@@ -281,7 +280,7 @@ def _compared(values: list[Value], asked: Query, read: Callable[[Query], Answer]
     window = Window(min(back.values()), asked.by.after(max(back.values()), zone))
     earlier = read(replace(asked, since=window.since, until=window.until, compare=None))
     before = {(value.time, value.part): value.value for value in earlier}
-    return [replace(value, before=before.get((back[value.time], value.part))) for value in values]
+    return [value._replace(before=before.get((back[value.time], value.part))) for value in values]
 
 
 def _number(value: Measured, told: Callable[[Sketch], float]) -> float:

@@ -105,7 +105,12 @@ class _Work:
 
     def compare(self) -> Difference:
         """Return how the window differs, at the grain of the source."""
-        return compare(self._read(self.reading.grain, self.reading.window), self.new, self.run)
+        window = self.reading.window
+        difference = compare(self._read(self.reading.grain, window), self.new, self.run)
+        if not difference.unchanged:
+            since, until = int(window.since.timestamp()), int(window.until.timestamp())
+            difference.replacement.whole = facts.Range(self.reading.source, since, until)
+        return difference
 
     def replace(self) -> Difference:
         """Write what differs, and the days that follow from it."""
