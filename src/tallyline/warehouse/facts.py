@@ -10,8 +10,7 @@ import json
 import struct
 from collections import defaultdict
 from dataclasses import dataclass, field
-from itertools import repeat
-from operator import add, itemgetter
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from tallyline.plan import Sketch
@@ -39,8 +38,8 @@ Stored = dict[int, dict[int, Fact]]
 
 _COLUMNS = ("series_id", "bucket", "value", "run_id", "sketch")
 _RESTATED = (*_COLUMNS, "replaced_by")
-_HEAD, _MOMENT, _TAIL = struct.Struct(">hiii"), struct.Struct(">qi"), struct.Struct(">ii")
-_ROW = struct.Struct(">14s12sd8s")
+_HEAD, _MOMENT, _TAIL = struct.Struct(">hiii"), struct.Struct(">qi"), struct.Struct(">iii")
+_ROW = struct.Struct(">14s12sd12s")
 _NO_SKETCH = struct.pack(">i", -1)
 _COPY_BEGINS, _COPY_ENDS = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
 
@@ -191,10 +190,10 @@ class _Packed:
     def __init__(self) -> None:
         self._heads = _Cache(lambda series: _HEAD.pack(len(_COLUMNS), 4, series, 8))
         self._moments = _Cache(lambda bucket: _MOMENT.pack((bucket - _POSTGRES_EPOCH) * 1_000_000, 8))
-        self._tails = _Cache(lambda run: _TAIL.pack(4, run))
+        self._tails = _Cache(lambda run: _TAIL.pack(4, run, -1))
 
     def rows(self, rows: Sequence[Fact]) -> Iterator[bytes]:
-        series, buckets, values, runs, sketches = zip(*rows, strict=True)
+        series, buckets, values, runs, sketches = (map(itemgetter(column), rows) for column in range(len(_COLUMNS)))
         packed = map(
             _ROW.pack,
             map(self._heads.__getitem__, series),
@@ -202,9 +201,9 @@ class _Packed:
             values,
             map(self._tails.__getitem__, runs),
         )
-        if any(sketches):
-            return (row + _packed_sketch(sketch) for row, sketch in zip(packed, sketches, strict=True))
-        return map(add, packed, repeat(_NO_SKETCH))
+        if any(map(itemgetter(-1), rows)):
+            return (row[: -len(_NO_SKETCH)] + _sketch(sketch) for row, sketch in zip(packed, sketches, strict=True))
+        return packed
 
 
 class _Cache(dict[int, bytes]):
@@ -217,9 +216,11 @@ class _Cache(dict[int, bytes]):
         return packed
 
 
-def _packed_sketch(sketch: str | None) -> bytes:
-    told = b"" if sketch is None else b"\x01" + sketch.encode()
-    return _NO_SKETCH if sketch is None else struct.pack(">i", len(told)) + told
+def _sketch(sketch: str | None) -> bytes:
+    if sketch is None:
+        return _NO_SKETCH
+    told = b"\x01" + sketch.encode()
+    return struct.pack(">i", len(told)) + told
 
 
 def _driver(connection: Connection) -> Any:  # noqa: ANN401  # sqlite3's or psycopg's

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
-    from sqlalchemy import ColumnElement, FromClause, Select
+    from sqlalchemy import CTE, ColumnElement, FromClause, Select
     from sqlalchemy.engine import Connection
 
     from tallyline.plan import Measured
@@ -213,23 +213,22 @@ class _Reader:
 def _selected(asked: Query, kind: Kind, zone: ZoneInfo) -> Select[Any]:
     facts = asked.facts(kind)
     table = facts_as_of(facts, asked.as_of) if asked.as_of else schema.FACTS[facts]
-    part = _dim(asked.split) if asked.split else null()
+    chosen = _chosen(asked)
     if kind is Kind.DURATION:
-        selected = select(table.c.bucket, part.label("part"), table.c.sketch)
+        selected = select(table.c.bucket, chosen.c.part, table.c.sketch)
     else:
         total = _over_series(kind, table.c.value).label("total")
-        selected = select(table.c.bucket, part.label("part"), total, func.count().label("series"))
-        selected = selected.group_by(table.c.bucket, *([part] if asked.split else []))
-    return _ranged(_where(_joined(selected, table, asked.metric), asked), table, asked, zone)
+        selected = select(table.c.bucket, chosen.c.part, total, func.count().label("series"))
+        selected = selected.group_by(table.c.bucket, chosen.c.part)
+    selected = selected.join(chosen, chosen.c.id == table.c.series_id).order_by(table.c.bucket)
+    return _ranged(selected, table, asked, zone)
 
 
-def _joined(selected: Select[Any], table: FromClause, metric: str) -> Select[Any]:
-    return (
-        selected.join(schema.series, schema.series.c.id == table.c.series_id)
-        .join(schema.metric, schema.metric.c.id == schema.series.c.metric_id)
-        .where(schema.metric.c.name == metric)
-        .order_by(table.c.bucket)
-    )
+def _chosen(asked: Query) -> CTE:
+    """Return the series that are asked for, each with its part: looked up once, and not again for each value."""
+    part = _dim(asked.split) if asked.split else null()
+    chosen = _where(_series_of(asked.metric), asked).with_only_columns(schema.series.c.id, part.label("part"))
+    return chosen.cte("chosen").prefix_with("MATERIALIZED")
 
 
 def _where(selected: Select[Any], asked: Query) -> Select[Any]:
