@@ -1,0 +1,196 @@
+"""What was kept long enough is removed, and nothing else: the numbers that remain are as they were."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+import time_machine
+
+from tallyline.errors import Refused
+from tallyline.plan import Retention
+from tallyline.warehouse import Cleaned, open_warehouse
+from tallyline.window import Grain
+from tests.warehouse.publishing import UTC_ZONE, at, facts, publish, reading, rows_of, window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tallyline.warehouse import Changes, Warehouse
+
+DAY = timedelta(days=1)
+NOW = at("2026-07-10 12:00")
+WHOLE = ("2026-07-01", "2026-07-04")
+HOURS = [f"2026-07-0{day} {hour:02}:00" for day in (1, 2, 3) for hour in range(24)]
+
+
+@pytest.fixture
+def clock() -> Iterator[time_machine.Traveller]:
+    """Time stands still."""
+    with time_machine.travel(NOW, tick=False) as traveller:
+        yield traveller
+
+
+@pytest.fixture
+def warehouse(warehouse_url: str, clock: object) -> Iterator[Warehouse]:
+    """An empty warehouse."""
+    with open_warehouse(warehouse_url, UTC_ZONE, write=True) as warehouse:
+        yield warehouse
+
+
+def read(
+    warehouse: Warehouse,
+    hours: Sequence[str] = HOURS,
+    whole: tuple[str, str] = WHOLE,
+    *,
+    value: float = 1,
+    name: str = "shop",
+) -> Changes:
+    """Publish the same value for some hours."""
+    rows = [({"time": hour, "of": name}, {"users.new": value, "users.total": value}) for hour in hours]
+    return publish(warehouse, reading(rows, window(*whole), source=name, sources=("shop", "app")))
+
+
+def days(url: str) -> list[tuple[str, str, float]]:
+    """Return what is kept by the day."""
+    return [(fact.metric, fact.time[:10], fact.value) for fact in facts(url, "daily")]
+
+
+def totals(warehouse: Warehouse) -> list[object]:
+    """Return the values of everything at all grains but the hour."""
+    return [
+        warehouse.query(metric, by=grain)
+        for metric in ("users.new", "users.total")
+        for grain in (Grain.DAY, Grain.WEEK, Grain.MONTH, Grain.QUARTER, Grain.YEAR)
+    ]
+
+
+@pytest.mark.parametrize("write", [False, True])
+def test_of_a_source_that_was_never_read_nothing_is_removed(warehouse: Warehouse, *, write: bool) -> None:
+    everything = Retention(days=DAY, restatements=DAY, runs=DAY)
+    assert warehouse.clean("shop", everything, write=write) == Cleaned()
+
+
+def test_what_is_kept_for_good_stays(warehouse: Warehouse, warehouse_url: str) -> None:
+    read(warehouse)
+    assert warehouse.clean("shop", Retention(), write=True) == Cleaned()
+    assert len(facts(warehouse_url, "hourly")) == 2 * 72
+
+
+def test_days_that_are_old_enough_are_removed(warehouse: Warehouse, warehouse_url: str) -> None:
+    read(warehouse)
+    eight_days = Retention(days=8 * DAY)
+    assert warehouse.clean("shop", eight_days) == Cleaned(days=2)
+    assert len(days(warehouse_url)) == 2 * 3
+    assert warehouse.clean("shop", eight_days, write=True) == Cleaned(days=2)
+    assert {day for _, day, _ in days(warehouse_url)} == {"2026-07-02", "2026-07-03"}
+    assert warehouse.clean("shop", eight_days, write=True) == Cleaned()
+
+
+def test_a_day_is_kept_as_long_as_a_part_of_it_is_young_enough(warehouse: Warehouse, warehouse_url: str) -> None:
+    read(warehouse)
+    assert warehouse.clean("shop", Retention(days=timedelta(days=8, hours=13)), write=True) == Cleaned()
+    assert warehouse.clean("shop", Retention(days=timedelta(days=8, hours=12)), write=True) == Cleaned(days=2)
+
+
+def test_other_sources_keep_what_they_have(warehouse: Warehouse, warehouse_url: str) -> None:
+    for name in ("shop", "app"):
+        read(warehouse, name=name)
+        read(warehouse, value=2, name=name)
+    kept = days(warehouse_url)
+    everything = Retention(days=DAY, restatements=timedelta(hours=1))
+    warehouse.clean("shop", everything, write=True)
+    assert len(days(warehouse_url)) == len(kept) / 2
+    assert {fact.dims for fact in facts(warehouse_url, "daily")} == {'{"of": "app"}'}
+
+
+def test_restated_values_are_removed_by_when_they_were_replaced(
+    warehouse: Warehouse, clock: time_machine.Traveller
+) -> None:
+    read(warehouse, HOURS[:1])
+    for later, value in ((1, 2), (2, 3)):
+        clock.move_to(NOW + later * DAY)
+        read(warehouse, HOURS[:1], value=value)
+    clock.move_to(NOW + timedelta(days=3, hours=12))
+    hours_and_days = 2 + 2
+    assert warehouse.clean("shop", Retention(restatements=2 * DAY)) == Cleaned(restatements=hours_and_days)
+    assert warehouse.clean("shop", Retention(restatements=2 * DAY), write=True) == Cleaned(restatements=hours_and_days)
+    [history] = warehouse.history("users.new", at("2026-07-01"))
+    assert [version.value for version in history.versions] == [3, 2]
+    assert warehouse.clean("shop", Retention(restatements=2 * DAY), write=True) == Cleaned()
+
+
+def test_what_was_known_before_is_refused_once_it_was_cleaned(
+    warehouse: Warehouse, clock: time_machine.Traveller
+) -> None:
+    read(warehouse, HOURS[:1])
+    clock.move_to(NOW + 5 * DAY)
+    read(warehouse, HOURS[:1], value=2)
+    clock.move_to(NOW + 9 * DAY)
+
+    def known(later: float) -> list[float]:
+        return [value.value for value in warehouse.query("users.new", as_of=NOW + later * DAY)][:1]
+
+    assert (known(3), known(6)) == ([1], [2])
+    warehouse.clean("shop", Retention(restatements=3 * DAY), write=False)
+    assert known(3) == [1]
+    warehouse.clean("shop", Retention(restatements=3 * DAY), write=True)
+    assert (known(6), known(8)) == ([2], [2])
+    with pytest.raises(Refused, match=r"^what was known before 2026-07-16 was cleaned away; ask for a later day$"):
+        known(3)
+
+
+def test_runs_that_are_old_enough_leave_the_ledger_and_the_last_one_that_wrote_stays(
+    warehouse: Warehouse, warehouse_url: str, clock: time_machine.Traveller
+) -> None:
+    read(warehouse)
+    read(warehouse)
+    run = warehouse.begin("shop", window(*WHOLE))
+    warehouse.end(run, state="failed", error="no", report={})
+    clock.move_to(NOW + 10 * DAY)
+    assert warehouse.clean("shop", Retention(runs=5 * DAY)) == Cleaned(runs=2)
+    assert len(warehouse.runs()) == 3
+    assert warehouse.clean("shop", Retention(runs=5 * DAY), write=True) == Cleaned(runs=2)
+    assert [record.id for record in warehouse.runs()] == [2]
+    assert {number for (number,) in rows_of(warehouse_url, "SELECT run_id FROM run_node")} <= {2}
+
+
+def test_a_value_outlives_the_run_that_wrote_it(warehouse: Warehouse, clock: time_machine.Traveller) -> None:
+    read(warehouse)
+    before = totals(warehouse)
+    clock.move_to(NOW + DAY)
+    read(warehouse)
+    clock.move_to(NOW + 10 * DAY)
+    assert warehouse.clean("shop", Retention(runs=5 * DAY), write=True) == Cleaned(runs=1)
+    assert totals(warehouse) == before
+    [history] = warehouse.history("users.new", at("2026-07-01"))
+    assert (history.now, [version.run for version in history.versions], history.definition) == (24, [None], "")
+
+
+def test_series_of_which_nothing_is_left_are_removed(
+    warehouse: Warehouse, warehouse_url: str, clock: time_machine.Traveller
+) -> None:
+    gone = [({"date": "2026-07-01", "of": "gone"}, {"users.new": 1})]
+    publish(warehouse, reading(gone, window("2026-07-01", "2026-07-02"), grain=Grain.DAY))
+    kept = [({"date": "2026-07-09", "of": "kept"}, {"users.new": 1})]
+    publish(warehouse, reading(kept, window("2026-07-09", "2026-07-10"), grain=Grain.DAY))
+    count = "SELECT count(*) FROM series"
+    warehouse.clean("shop", Retention(days=5 * DAY))
+    assert rows_of(warehouse_url, count) == [(2,)]
+    warehouse.clean("shop", Retention(days=5 * DAY), write=True)
+    assert rows_of(warehouse_url, count) == [(1,)]
+    assert {value.part for value in warehouse.query("users.new", split="of")} == {"kept"}
+
+
+def test_room_is_given_back_and_the_numbers_stay(warehouse: Warehouse) -> None:
+    read(warehouse)
+    before = totals(warehouse)
+    warehouse.give_space_back()
+    assert totals(warehouse) == before
+
+
+@pytest.mark.parametrize("more", [{}, {"days": 90 * DAY}, {"restatements": DAY}])
+def test_days_may_be_kept_as_long_as_hours(more: dict[str, timedelta]) -> None:
+    assert Retention(hours=90 * DAY, **more).keeps_all is False
+    assert Retention().keeps_all is True
