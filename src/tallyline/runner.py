@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial, reduce
 from hashlib import blake2b
 from operator import add
+from threading import Event
 from typing import TYPE_CHECKING
 
 from tallyline.errors import BadPoint, RunFailed, TallylineError
@@ -126,45 +127,56 @@ def read_in_parts(
     *,
     now: datetime,
     write: bool,
-    resume: bool = False,
+    resume: str = "",
     observe: Callable[[Report], None] = lambda _: None,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> ReadResult:
     """Read `source` for a window as long as it may be: in parts as long as the source is read at once, each a run.
 
-    The first part that fails ends it; those before it stay written. With `resume`, a read of the same window that was
-    ended goes on after the parts that it wrote. `progress` is told how many parts of how many are done.
+    The first part that fails ends it; those before it stay written. `resume` names what was asked for: a read of that
+    name that was ended goes on after the parts that it wrote. `progress` is told how many parts of how many are done.
     """
     parts = [window] if source.options.snapshot else window.parts(source.options.at_once, project.zone)
-    backfill = _Backfill(warehouse, source, window) if resume and write and len(parts) > 1 else None
+    backfill = _Backfill(warehouse, source, resume) if resume and write and len(parts) > 1 else None
     to_do = backfill.left(parts) if backfill else parts
     results: list[ReadResult] = []
 
-    def observe_all(report: Report) -> None:
+    def observe_part(report: Report) -> None:
         together = Report.of_all([*(result.report for result in results), report])
         if len(results) < len(to_do) - 1 and together.state is State.DONE:
             together.state = State.RUNNING
         observe(together)
 
-    read = partial(read_source, project, source, warehouse, now=now, write=write, observe=observe_all)
-    for result in _each(read, to_do, source.options.parallel):
+    read = partial(read_source, project, source, warehouse, now=now, write=write)
+    at_a_time = min(source.options.parallel, len(to_do))
+    for result in _each(read, to_do, at_a_time, observe_part):
         results.append(result)
+        observe(Report.of_all([result.report for result in results]))
         progress(len(parts) - len(to_do) + len(results), len(parts))
         if result.error is not None:
             break
         if backfill:
-            backfill.reached(result.window)
+            backfill.reached(result.window, window)
     return _together(source, window, results)
 
 
-def _each(read: Callable[[Window], ReadResult], parts: Sequence[Window], at_a_time: int) -> Iterator[ReadResult]:
-    if at_a_time == 1 or len(parts) == 1:
-        yield from map(read, parts)
+def _each(
+    read: Callable[..., ReadResult], parts: Sequence[Window], at_a_time: int, observe: Callable[[Report], None]
+) -> Iterator[ReadResult]:
+    if at_a_time == 1:
+        yield from (read(part, observe=observe) for part in parts)
         return
+    ended = Event()
+
+    def watch(_: Report) -> None:
+        if ended.is_set():  # raised in the thread of the part, this ends it as Ctrl-C would
+            raise KeyboardInterrupt
+
     with ThreadPoolExecutor(at_a_time, thread_name_prefix="read") as threads:
         try:
-            yield from threads.map(read, parts)
+            yield from threads.map(partial(read, observe=watch), parts)
         finally:
+            ended.set()
             threads.shutdown(cancel_futures=True)
 
 
@@ -185,21 +197,21 @@ class _Backfill:
 
     warehouse: Warehouse
     source: Source
-    window: Window
+    asked: str
 
     def left(self, parts: Sequence[Window]) -> list[Window]:
         reached = self.warehouse.recall(self._name)
         left = [part for part in parts if reached is None or part.until > datetime.fromisoformat(reached)]
         return left or list(parts)
 
-    def reached(self, part: Window | None) -> None:
+    def reached(self, part: Window | None, whole: Window) -> None:
         if part is not None:
-            ends = part.until >= self.window.until
+            ends = part.until >= whole.until
             self.warehouse.remember(self._name, None if ends else part.until.isoformat())
 
     @property
     def _name(self) -> str:
-        what = f"{self.window.since.isoformat()} {self.window.until.isoformat()} {self.source.definition}"
+        what = f"{self.asked} {self.source.definition}"
         return f"{self.source.name} read in parts {blake2b(what.encode(), digest_size=8).hexdigest()}"
 
 

@@ -47,6 +47,8 @@ def web(window):
         yield {"time": window.since + timedelta(days=day)}, {"visitors": 5}
 """
 MONTH = ("--since", "2026-06-01", "--until", "2026-07-01")
+HOURS = 2 * 30 * 24
+KEPT = "hours that were never rolled up into days were kept: without their days, they would be lost"
 KEEPS_ALL = 'the project keeps everything; say how long in tallyline.toml: [retention] with hours = "400d"'
 
 
@@ -126,22 +128,24 @@ def test_where_nothing_was_read_yet_nothing_is_made(tmp_path: Path, monkeypatch:
 
 def test_days_are_cleaned_to_the_letter(project: Path, warehouse_url: str) -> None:
     keeping(project, 'days = "20d"')
-    assert clean(project, "all").out.startswith("shop  20 days would go; --write removes them\n")
+    assert clean(project, "all").out.startswith("shop  480 hours, 20 days would go; --write removes them\n")
     assert len(facts(warehouse_url, "daily")) == 60
-    assert clean(project, "all", "--write") == Answer(0, "shop  20 days removed\nweb  nothing removed\n", "")
+    assert clean(project, "all", "--write") == Answer(
+        0, "shop  480 hours, 20 days removed\nweb  nothing to remove\n", ""
+    )
     assert len(facts(warehouse_url, "daily")) == 40
-    assert clean(project, "all", "--write") == Answer(0, "shop  nothing removed\nweb  nothing removed\n", "")
+    assert clean(project, "all", "--write") == Answer(0, "shop  nothing to remove\nweb  nothing to remove\n", "")
 
 
 def test_a_source_that_is_named_twice_is_cleaned_once(project: Path) -> None:
     keeping(project, 'days = "20d"')
-    assert clean(project, "shop", "shop", "--write").out == "shop  20 days removed\n"
+    assert clean(project, "shop", "shop", "--write").out == "shop  480 hours, 20 days removed\n"
 
 
 def test_json_tells_the_numbers_of_each_source(project: Path) -> None:
     keeping(project, 'days = "20d"\nrestatements = "1d"\nruns = "1d"')
-    numbers = {"hours": 0, "days": 20, "restatements": 0, "runs": 0, "refused": {}}
-    assert clean(project, "all", "--json").data == {"shop": numbers, "web": {**numbers, "days": 0}}
+    numbers = {"hours": 480, "days": 20, "restatements": 0, "runs": 0, "refused": {}}
+    assert clean(project, "all", "--json").data == {"shop": numbers, "web": {**numbers, "hours": 0, "days": 0}}
 
 
 def test_what_was_known_before_restated_values_were_cleaned_is_refused(
@@ -178,3 +182,76 @@ def test_a_number_whose_run_was_cleaned_is_told_without_it(project: Path, clock:
     assert clean(project, "shop", "--write", "--json").data["shop"]["runs"] == 1
     answer = tallyline("why", "orders", "2026-06-01", project=project)
     assert answer == Answer(0, "orders, 01 Jun 2026\n  300, by a run that the ledger has no more\n", "")
+
+
+def test_a_preview_says_what_would_go_and_changes_nothing(project: Path, warehouse_url: str) -> None:
+    keeping(project, 'hours = "10d"')
+    before = facts(warehouse_url, "hourly")
+    assert clean(project, "shop") == Answer(0, "shop  960 hours would go; --write removes them\n", "")
+    assert facts(warehouse_url, "hourly") == before
+
+
+def test_hours_are_removed_and_a_second_time_nothing(project: Path, warehouse_url: str) -> None:
+    keeping(project, 'hours = "10d"')
+    assert clean(project, "shop", "--write") == Answer(0, "shop  960 hours removed\n", "")
+    assert len(facts(warehouse_url, "hourly")) == HOURS - 960
+    assert clean(project, "shop", "--write") == Answer(0, "shop  nothing to remove\n", "")
+    assert len(facts(warehouse_url, "hourly")) == HOURS - 960
+
+
+def test_days_weeks_and_months_are_as_they_were_before_hours_were_removed(project: Path, warehouse_url: str) -> None:
+    keeping(project, 'hours = "10d"')
+    before, days = shown(project), facts(warehouse_url, "daily")
+    assert clean(project, "shop", "--write").status == 0
+    assert (shown(project), facts(warehouse_url, "daily")) == (before, days)
+
+
+def test_hours_that_were_never_rolled_up_are_kept_and_told(project: Path, warehouse_url: str) -> None:
+    assert tallyline("read", "web", "--write", *MONTH, project=project).status == 0
+    keeping(project, 'hours = "10d"')
+    told = "   visitors: 3 hours are old enough, and were never rolled up\n"
+    assert clean(project, "all", "--write") == Answer(
+        1, f"shop  960 hours removed\nweb  nothing to remove\n{told}", f"error: {KEPT}\n"
+    )
+    assert [fact.metric for fact in facts(warehouse_url, "hourly")].count("visitors") == 3
+    answer = clean(project, "web", "--json")
+    assert (answer.status, answer.data["web"]["refused"]) == (1, {"visitors": 3})
+
+
+def test_a_part_of_a_day_whose_hours_were_cleaned_is_not_read(project: Path, warehouse_url: str) -> None:
+    keeping(project, 'hours = "10d"')
+    assert clean(project, "shop", "--write").status == 0
+    before, days = shown(project), facts(warehouse_url, "daily")
+    part = ("--since", "2026-06-05T10:00", "--until", "2026-06-07")
+    answer = tallyline("read", "shop", "--write", *part, project=project)
+    assert (answer.status, answer.err) == (
+        1,
+        (
+            "   failed, nothing was written: shop is read for a part of a day whose hours were cleaned away "
+            "(those before 2026-06-21); read whole days: --since 2026-06-05\n"
+            "error: 1 of 1 sources failed: shop\n"
+        ),
+    )
+    assert (shown(project), facts(warehouse_url, "daily")) == (before, days)
+
+
+def test_whole_days_whose_hours_were_cleaned_are_read_and_give_the_same_totals(project: Path) -> None:
+    keeping(project, 'hours = "10d"')
+    before = shown(project)
+    assert clean(project, "shop", "--write").status == 0
+    whole = ("--since", "2026-06-05", "--until", "2026-06-07")
+    answer = tallyline("read", "shop", "--write", *whole, project=project)
+    assert (answer.status, answer.out.splitlines()[-1]) == (0, "   96 new, 0 changed, 0 removed, 0 as before")
+    assert shown(project) == before
+
+
+def test_the_file_gets_smaller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "warehouse.db"
+    monkeypatch.setenv("WAREHOUSE_URL", f"sqlite:///{file}")
+    project = keeping(tmp_path / "project", 'hours = "4d"')
+    read(project)
+    before = file.stat().st_size
+    assert clean(project, "shop").status == 0
+    assert file.stat().st_size == before
+    assert clean(project, "shop", "--write").status == 0
+    assert file.stat().st_size < before

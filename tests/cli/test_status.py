@@ -112,10 +112,18 @@ def test_what_is_new_is_not_final_yet(project: Path) -> None:
     assert status(project).out.splitlines()[0] == "shop  done  read up to 2026-07-10 00:00, final up to nothing yet"
 
 
+FAILED_AT_FIRST = """\
+shop  failed
+   shop failed: OSError: the shop is closed
+   failed: 2026-07-01 00:00 … 2026-07-03 00:00
+web  never read
+"""
+
+
 def test_a_source_that_fails_the_first_time_says_why(project: Path) -> None:
     (project / "closed").touch()
     assert read(project, "2026-07-01", "2026-07-03") == 1
-    assert status(project) == Answer(0, "shop  failed  shop failed: OSError: the shop is closed\nweb  never read\n", "")
+    assert status(project) == Answer(0, FAILED_AT_FIRST, "")
     assert status_of_shop(project) == {
         **NEVER_READ,
         "source": "shop",

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 import time_machine
 
-from tallyline.errors import Refused
-from tallyline.plan import Retention
+from tallyline.errors import Refused, RunFailed
+from tallyline.plan import Kind, Metric, Retention
 from tallyline.warehouse import Cleaned, open_warehouse
 from tallyline.window import Grain
-from tests.warehouse.publishing import UTC_ZONE, at, facts, publish, reading, rows_of, window
+from tests.warehouse.publishing import PLAN, UTC_ZONE, at, facts, publish, reading, rows_of, window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -68,7 +68,7 @@ def totals(warehouse: Warehouse) -> list[object]:
 
 @pytest.mark.parametrize("write", [False, True])
 def test_of_a_source_that_was_never_read_nothing_is_removed(warehouse: Warehouse, *, write: bool) -> None:
-    everything = Retention(days=DAY, restatements=DAY, runs=DAY)
+    everything = Retention(hours=DAY, days=DAY, restatements=DAY, runs=DAY)
     assert warehouse.clean("shop", everything, write=write) == Cleaned()
 
 
@@ -81,9 +81,9 @@ def test_what_is_kept_for_good_stays(warehouse: Warehouse, warehouse_url: str) -
 def test_days_that_are_old_enough_are_removed(warehouse: Warehouse, warehouse_url: str) -> None:
     read(warehouse)
     eight_days = Retention(days=8 * DAY)
-    assert warehouse.clean("shop", eight_days) == Cleaned(days=2)
+    assert warehouse.clean("shop", eight_days) == Cleaned(hours=48, days=2)
     assert len(days(warehouse_url)) == 2 * 3
-    assert warehouse.clean("shop", eight_days, write=True) == Cleaned(days=2)
+    assert warehouse.clean("shop", eight_days, write=True) == Cleaned(hours=48, days=2)
     assert {day for _, day, _ in days(warehouse_url)} == {"2026-07-02", "2026-07-03"}
     assert warehouse.clean("shop", eight_days, write=True) == Cleaned()
 
@@ -91,7 +91,7 @@ def test_days_that_are_old_enough_are_removed(warehouse: Warehouse, warehouse_ur
 def test_a_day_is_kept_as_long_as_a_part_of_it_is_young_enough(warehouse: Warehouse, warehouse_url: str) -> None:
     read(warehouse)
     assert warehouse.clean("shop", Retention(days=timedelta(days=8, hours=13)), write=True) == Cleaned()
-    assert warehouse.clean("shop", Retention(days=timedelta(days=8, hours=12)), write=True) == Cleaned(days=2)
+    assert warehouse.clean("shop", Retention(days=timedelta(days=8, hours=12)), write=True) == Cleaned(hours=48, days=2)
 
 
 def test_other_sources_keep_what_they_have(warehouse: Warehouse, warehouse_url: str) -> None:
@@ -194,3 +194,77 @@ def test_room_is_given_back_and_the_numbers_stay(warehouse: Warehouse) -> None:
 def test_days_may_be_kept_as_long_as_hours(more: dict[str, timedelta]) -> None:
     assert Retention(hours=90 * DAY, **more).keeps_all is False
     assert Retention().keeps_all is True
+
+
+def test_hours_go_and_their_days_stay(warehouse: Warehouse, warehouse_url: str) -> None:
+    read(warehouse)
+    kept, before = days(warehouse_url), totals(warehouse)
+    assert warehouse.clean("shop", Retention(hours=8 * DAY)) == Cleaned(hours=2 * 24)
+    assert len(facts(warehouse_url, "hourly")) == 2 * 72
+    assert warehouse.clean("shop", Retention(hours=8 * DAY), write=True) == Cleaned(hours=2 * 24)
+    assert {fact.time[:10] for fact in facts(warehouse_url, "hourly")} == {"2026-07-02", "2026-07-03"}
+    assert (days(warehouse_url), totals(warehouse)) == (kept, before)
+    assert warehouse.clean("shop", Retention(hours=8 * DAY), write=True) == Cleaned()
+
+
+def test_hours_that_were_never_rolled_up_are_kept_and_counted(warehouse: Warehouse, warehouse_url: str) -> None:
+    plan = {**PLAN, "visitors": Metric("visitors", kind=Kind.DISTINCT)}
+    rows = [({"time": hour}, {"visitors": 5, "users.new": 1}) for hour in HOURS]
+    publish(warehouse, reading(rows, window(*WHOLE), plan=plan), plan)
+    cleaned = Cleaned(hours=48, refused={"visitors": 48})
+    assert warehouse.clean("shop", Retention(hours=7 * DAY)) == cleaned
+    assert warehouse.clean("shop", Retention(hours=7 * DAY), write=True) == cleaned
+    assert [fact.metric for fact in facts(warehouse_url, "hourly")].count("visitors") == 72
+    assert warehouse.clean("shop", Retention(hours=7 * DAY), write=True) == Cleaned(refused={"visitors": 48})
+
+
+@pytest.mark.parametrize(
+    ("whole", "since"),
+    [
+        (("2026-07-01 10:00", "2026-07-02"), "2026-07-01"),
+        (("2026-07-01", "2026-07-02 10:00"), "2026-07-01"),
+        (("2026-07-02 10:00", "2026-07-02 11:00"), "2026-07-02"),
+        (("2026-07-02 10:00", "2026-07-05"), "2026-07-02"),
+    ],
+)
+def test_a_part_of_a_day_whose_hours_were_cleaned_is_refused(
+    warehouse: Warehouse, warehouse_url: str, whole: tuple[str, str], since: str
+) -> None:
+    read(warehouse)
+    warehouse.clean("shop", Retention(hours=7 * DAY), write=True)
+    kept = [*facts(warehouse_url, "hourly"), *facts(warehouse_url, "daily")]
+    inside = [hour for hour in HOURS if at(hour) in window(*whole)]
+    with pytest.raises(RunFailed) as refused:
+        read(warehouse, inside, whole)
+    assert str(refused.value) == (
+        "shop is read for a part of a day whose hours were cleaned away (those before 2026-07-03); "
+        f"read whole days: --since {since}"
+    )
+    assert [*facts(warehouse_url, "hourly"), *facts(warehouse_url, "daily")] == kept
+
+
+def test_whole_days_whose_hours_were_cleaned_are_read_again_and_give_the_same(
+    warehouse: Warehouse, warehouse_url: str
+) -> None:
+    read(warehouse)
+    before = (days(warehouse_url), facts(warehouse_url, "hourly"))
+    warehouse.clean("shop", Retention(hours=7 * DAY), write=True)
+    assert read(warehouse).added == 2 * 48
+    assert (days(warehouse_url), facts(warehouse_url, "hourly")) == before
+    [history] = warehouse.history("users.new", at("2026-07-01"))
+    assert len(history.versions) == 1
+
+
+def test_a_part_of_a_day_whose_hours_are_there_is_read(warehouse: Warehouse) -> None:
+    read(warehouse)
+    warehouse.clean("shop", Retention(hours=7 * DAY), write=True)
+    part = ("2026-07-03 10:00", "2026-07-03 12:00")
+    assert read(warehouse, HOURS[48 + 10 : 48 + 12], part, value=3).changed == 2 * 2
+    assert [value.value for value in warehouse.query("users.new")] == [24, 24, 24 + 2 * 2]
+
+
+def test_the_hours_of_one_source_go_and_those_of_another_are_read_in_part(warehouse: Warehouse) -> None:
+    for name in ("shop", "app"):
+        read(warehouse, name=name)
+    warehouse.clean("shop", Retention(hours=7 * DAY), write=True)
+    assert read(warehouse, HOURS[:1], ("2026-07-01", "2026-07-01 01:00"), name="app").unchanged == 2

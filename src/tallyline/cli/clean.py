@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+_NOUNS = {
+    "hours": ("hour", "hours"),
+    "days": ("day", "days"),
+    "restatements": ("restatement", "restatements"),
+    "runs": ("run", "runs"),
+}
+
 
 @click.command("clean", epilog=example("tallyline clean all\ntallyline clean orders --write"))
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE…|all")
@@ -57,7 +64,8 @@ def command(sources: tuple[str, ...], *, write: bool, as_json: bool, folder: Pat
 def _tell(screen: Console, source: str, cleaned: Cleaned, *, write: bool) -> None:
     counts = asdict(cleaned)
     refused = counts.pop("refused")
-    told = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "nothing"
-    screen.print(f"[bold]{source}[/]  {told}{' removed' if write else ' would go; --write removes them'}")
+    told = ", ".join(f"{count:,} {_NOUNS[name][count != 1]}" for name, count in counts.items() if count)
+    what = f"{told} {'removed' if write else 'would go; --write removes them'}" if told else "nothing to remove"
+    screen.print(f"[bold]{source}[/]  {what}")
     for metric, count in refused.items():
         screen.print(f"   {metric}: {count:,} hours are old enough, and were never rolled up", style="yellow")

@@ -116,7 +116,8 @@ def _read(
             screen.print(f"[bold]{source.name}[/]")
         result = ReadResult(source.name, None, error=refused)
     else:
-        result = _run(project, source, warehouse, window, now, write=write, since=since, screen=screen)
+        resume = f"{since.isoformat()} {until and until.isoformat()}" if since else ""
+        result = _run(project, source, warehouse, window, now, write=write, resume=resume, screen=screen)
     if screen:
         _tell(result, screen, project, write=write)
     return result
@@ -125,7 +126,7 @@ def _read(
 def _tell(result: ReadResult, screen: Console, project: Project, *, write: bool) -> None:
     if result.error is None:
         screen.print(f"   {_told(result, write=write)}")
-    elif result.changes == Changes():
+    elif not write or result.changes == Changes():
         console(error=True).print(f"   failed, nothing was written: {result.error}", style="red", markup=False)
     else:
         screen.print(f"   {_told(result, write=write)}")
@@ -151,10 +152,10 @@ def _run(
     now: datetime,
     *,
     write: bool,
-    since: datetime | None,
+    resume: str,
     screen: Console | None,
 ) -> ReadResult:
-    read = partial(read_in_parts, project, source, warehouse, window, now=now, write=write, resume=since is not None)
+    read = partial(read_in_parts, project, source, warehouse, window, now=now, write=write, resume=resume)
     if screen is None:
         return read()
     screen.print(f"[bold]{source.name}[/]  [dim]{window.text(project.zone)}[/]")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-STYLES = {"failed": "red", "lost": "red", "stopped": "yellow", "running": "cyan", "never": "yellow"}
+STYLES = {"failed": "red", "lost": "red", "stopped": "yellow", "running": "cyan", "never read": "yellow"}
 
 
 @click.command("status", epilog=example("tallyline status\ntallyline status --json"))
@@ -50,9 +50,9 @@ def command(*, as_json: bool, folder: Path) -> None:
 
 def _lines(status: SourceStatus, zone: ZoneInfo) -> Iterator[str]:
     if status.read_until is None:
-        yield f"  {status.error}".rstrip()
-        return
-    yield f"  read up to {_at(status.read_until, zone)}, final up to {_at(status.final_until, zone)}"
+        yield ""
+    else:
+        yield f"  read up to {_at(status.read_until, zone)}, final up to {_at(status.final_until, zone)}"
     if status.error:
         yield f"   {status.error}"
     yield from (f"   not read: {gap.text(zone)}" for gap in status.gaps)

@@ -11,7 +11,7 @@ import click
 from tallyline.cli.options import example, opened, pairs, project_option
 from tallyline.cli.progress import console
 from tallyline.errors import RunFailed
-from tallyline.plan import named
+from tallyline.plan import kept_as, named
 from tallyline.project import load_project
 from tallyline.window import Grain, parse_moment
 
@@ -45,12 +45,10 @@ def command(metric: str, time: str, *, where: tuple[str, ...], as_json: bool, fo
     moment = parse_moment(time, project.zone)
     by = Grain.HOUR if "T" in time or ":" in time else Grain.DAY
     names = meant.parsed.metrics if meant.formula else (metric,)
+    kept = dict.fromkeys(kept_as(project.plan, name) for name in names)
     with opened(project) as warehouse:
-        asked = pairs(where)
-        known = warehouse.metrics()
-        found = [
-            each for name in names if name in known for each in warehouse.history(name, moment, by=by, where=asked)
-        ]
+        asked, known = pairs(where), warehouse.metrics()
+        found = [each for name in kept if name in known for each in warehouse.history(name, moment, by=by, where=asked)]
     if as_json:
         click.echo(json.dumps([_as_data(each) for each in found], indent=2, ensure_ascii=False))
     elif not found:

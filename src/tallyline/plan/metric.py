@@ -15,7 +15,7 @@ from tallyline.errors import Refused, UnknownName
 from tallyline.plan.formula import Formula, inlined, parse_formula
 from tallyline.plan.sketch import Sketch, is_statistic
 
-__all__ = ["Kind", "Measured", "Metric", "Plan", "check_formulas", "named", "with_units"]
+__all__ = ["Kind", "Measured", "Metric", "Plan", "check_formulas", "kept_as", "named", "with_units"]
 
 Measured = float | Sketch
 
@@ -161,6 +161,11 @@ def named(plan: Plan, name: str) -> Metric:
             plan[of], name=name, title=f"{plan[of].label}, {told}", unit="" if told == "count" else plan[of].unit
         )
     raise UnknownName("metric in the plan called", name, plan)
+
+
+def kept_as(plan: Plan, name: str) -> str:
+    """Return the metric that is kept: of a statistic of a duration, the duration."""
+    return name if name in plan else name.rpartition(".")[0]
 
 
 def check_formulas(plan: Plan) -> dict[str, Refused]:

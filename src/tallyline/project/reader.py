@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import asdict, dataclass
-from datetime import date, timedelta  # noqa: TC003  # pydantic reads it
+from datetime import date, timedelta  # pydantic reads it
 from typing import TYPE_CHECKING, Any
 
 from tallyline.dashboards import Dashboard, Panel, dashboard_of_plan
@@ -100,6 +100,7 @@ def _read(folder: Path, tables: Tables) -> Project:
     sources = _read_sources(tables, services, settings) | _code_sources(tables, code, settings)
     dashboards = _read_dashboards(tables, plan) or (dashboard_of_plan(plan, title),)
     retention = _read_retention(tables)
+    _check_hours_outlast_lookbacks(tables, retention, sources)
     if tables.problems:
         raise ProjectError([Problem(each.place, without_passwords(each.message)) for each in tables.problems])
     return Project(
@@ -176,6 +177,17 @@ def _read_retention(tables: Tables) -> Retention:
     with tables.refusals(("retention",)):
         return Retention(**spans)
     return Retention()
+
+
+def _check_hours_outlast_lookbacks(tables: Tables, retention: Retention, sources: Mapping[str, Source]) -> None:
+    """Refuse to clean hours away that a source would read again, and a day that it would read in part."""
+    for source in sources.values():
+        needed = source.options.lookback + timedelta(days=2)
+        if retention.hours is not None and retention.hours < needed:
+            message = (
+                f"{source.name} reads {needed.days} days back, with the day in which that begins; keep hours as long"
+            )
+            tables.problem(("retention", "hours"), message)
 
 
 def _read_sources(tables: Tables, services: Collection[str], settings: _Settings) -> dict[str, Source]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, insert, select
 
-from tallyline.warehouse import schema
+from tallyline.warehouse import schema, settings
 from tallyline.window import Grain, Window, gaps
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
-    from sqlalchemy.engine import Connection
+    from sqlalchemy.engine import Connection, Row
 
     from tallyline.warehouse.reading import Reading
 
@@ -31,6 +31,7 @@ __all__ = [
     "after_failure",
     "after_read",
     "as_of",
+    "covers_since",
     "from_ledger",
     "joined",
     "lateness",
@@ -71,19 +72,23 @@ def pieces(connection: Connection, source: str) -> list[Coverage]:
     return [Coverage(Window(row.since, row.until), Covered(row.state), row.run_id) for row in connection.execute(known)]
 
 
-def after_read(
-    before: Sequence[Coverage], run: int, read_at: datetime, reading: Reading, zone: ZoneInfo
-) -> list[Coverage]:
-    """Return the coverage once a source was read at a moment.
+def covers_since(before: Sequence[Coverage], reading: Reading, zone: ZoneInfo) -> datetime:
+    """Return from when on a read covers its source.
 
     A snapshot covers the time since the one before it, too. Before the first window of a source that tells all there
-    is, there is nothing to be known: the rest of that year is covered with it.
+    is, there is nothing to be known: the rest of that year, and of its first week, is covered with it.
     """
     since = reading.window.since
     if reading.snapshot:
-        since = min(since, max((piece.window.until for piece in before if piece.is_read), default=since))
-    elif reading.tells_all:
-        since = Grain.YEAR.floor(since, zone)
+        return min(since, max((piece.window.until for piece in before if piece.is_read), default=since))
+    return Grain.WEEK.floor(Grain.YEAR.floor(since, zone), zone) if reading.tells_all else since
+
+
+def after_read(
+    before: Sequence[Coverage], run: int, read_at: datetime, reading: Reading, zone: ZoneInfo
+) -> list[Coverage]:
+    """Return the coverage once a source was read at a moment."""
+    since = covers_since(before, reading, zone)
     return _read(before, run, since, reading.window.until, read_at, reading.lookback)
 
 
@@ -161,16 +166,32 @@ def from_ledger(connection: Connection, zone: ZoneInfo) -> None:
 def as_of(connection: Connection, source: str, moment: datetime | None = None) -> list[Coverage]:
     """Return the coverage of a source as its runs in the ledger tell it, those that had ended at a moment."""
     run = schema.run
-    done = select(run.c.id, run.c.since, run.c.until, run.c.started_at).where(
+    columns = (run.c.id, run.c.since, run.c.until, run.c.started_at, run.c.covers_since)
+    done = select(*columns).where(
         run.c.source == source, run.c.state == "done", *([run.c.ended_at <= moment] if moment else [])
     )
-    known: list[Coverage] = []
-    for row in connection.execute(done.order_by(run.c.id)):
-        is_snapshot = row.since <= row.started_at < row.until and row.until - row.since <= _A_DAY
-        reached = max((piece.window.until for piece in known), default=row.since)
-        since = min(row.since, reached) if is_snapshot else row.since
+    known = _before_the_ledger(connection, source)
+    for row in connection.execute(done.order_by(run.c.ended_at, run.c.id)):
+        since = row.covers_since or _covered_since(row, known)
         known = _read(known, row.id, since, row.until, row.started_at, timedelta())
     return known
+
+
+def _covered_since(row: Row[*tuple[Any, ...]], known: Sequence[Coverage]) -> datetime:
+    """Return from when on a run of the first release covered: one of the running bucket alone was a snapshot."""
+    since: datetime = row.since
+    if since <= row.started_at < row.until and row.until - since <= _A_DAY:
+        return min(since, max((piece.window.until for piece in known), default=since))
+    return since
+
+
+def _before_the_ledger(connection: Connection, source: str) -> list[Coverage]:
+    """Return what was read by runs that were cleaned away: what is read now, up to the first that is kept."""
+    cleaned = settings.moment(connection, f"runs of {source} cleaned until")
+    if cleaned is None:
+        return []
+    read = [piece for piece in pieces(connection, source) if piece.is_read and piece.window.since < cleaned]
+    return [replace(each, window=Window(each.window.since, min(each.window.until, cleaned))) for each in read]
 
 
 def _read(

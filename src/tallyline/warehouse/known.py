@@ -6,9 +6,10 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from tallyline.warehouse import coverage, schema
+from tallyline.warehouse.retention import cleaned_until
 from tallyline.window import Window
 
 if TYPE_CHECKING:
@@ -35,19 +36,28 @@ class Known:
     zone: ZoneInfo
 
     @classmethod
-    def of(cls, connection: Connection, metric: str, zone: ZoneInfo, as_of: datetime | None = None) -> Known:
-        """Return what is known of a metric, or was at a moment: what all of its sources have read."""
+    def of(
+        cls, connection: Connection, metric: str, facts: Grain, zone: ZoneInfo, as_of: datetime | None = None
+    ) -> Known:
+        """Return what is known of a metric by its facts of a grain, or was at a moment: what all its sources have read.
+
+        What was cleaned away is not known any more.
+        """
         tells, named = schema.metric_source, schema.metric
         owners = (
-            select(tells.c.source, tells.c.since)
+            select(tells.c.source, func.min(tells.c.since))
             .join(named, named.c.id == tells.c.metric_id)
             .where(named.c.name == metric)
+            .group_by(tells.c.source)
         )
+        if as_of is not None:
+            done = select(schema.run.c.id).where(schema.run.c.ended_at > as_of)
+            owners = owners.where(tells.c.run_id.not_in(done))
         windows: list[Window] | None = None
         since: datetime | None = None
         for source, first in connection.execute(owners).all():
             pieces = coverage.as_of(connection, source, as_of) if as_of else coverage.pieces(connection, source)
-            read = coverage.joined(pieces)
+            read = list(_after(coverage.joined(pieces), cleaned_until(connection, facts, source)))
             windows = read if windows is None else list(_common(windows, read))
             since = first if since is None else max(since, first)
         return cls(windows or [], since, zone)
@@ -76,6 +86,13 @@ class Known:
             return None
         window = self.windows[index]
         return window if until <= window.until else None
+
+
+def _after(windows: Iterable[Window], moment: datetime | None) -> Iterator[Window]:
+    for window in windows:
+        since = window.since if moment is None else max(window.since, moment)
+        if since < window.until:
+            yield Window(since, window.until)
 
 
 def _common(some: Iterable[Window], others: Iterable[Window]) -> Iterator[Window]:

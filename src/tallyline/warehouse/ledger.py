@@ -126,9 +126,11 @@ def end(  # a line of the ledger
     report: Mapping[str, object],
     error: str = "",
     lateness: timedelta | None = None,
+    covers_since: datetime | None = None,
 ) -> None:
     """Enter how a run ended. One that is done stays so: what stops it a moment later stops it too late."""
     values = {"ended_at": now, "state": state, "error": error, "report": dict(report), **asdict(changes)}
+    values["covers_since"] = covers_since
     values["lateness"] = None if lateness is None else int(lateness.total_seconds())
     open_still = (schema.run.c.id == run) & (schema.run.c.state != "done")
     if connection.execute(update(schema.run).where(open_still).values(values)).rowcount:

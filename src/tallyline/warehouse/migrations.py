@@ -181,15 +181,17 @@ MIGRATIONS = (
                 metric_id {ref} NOT NULL REFERENCES metric (id),
                 source TEXT NOT NULL,
                 since {moment} NOT NULL,
-                PRIMARY KEY (metric_id, source)
+                run_id INTEGER NOT NULL,
+                PRIMARY KEY (metric_id, source, since)
             )
             """,
             """
-            INSERT INTO metric_source (metric_id, source, since)
-            SELECT DISTINCT series.metric_id, series.source, first.since
+            INSERT INTO metric_source (metric_id, source, since, run_id)
+            SELECT DISTINCT series.metric_id, series.source, first.since, first.id
             FROM series
-            JOIN (SELECT source, min(since) AS since FROM run WHERE state = 'done' GROUP BY source) AS first
-                ON first.source = series.source
+            JOIN (
+                SELECT source, min(since) AS since, min(id) AS id FROM run WHERE state = 'done' GROUP BY source
+            ) AS first ON first.source = series.source
             """,
             """
             CREATE TABLE covered (
@@ -212,6 +214,7 @@ MIGRATIONS = (
             "ALTER TABLE run ADD COLUMN holder TEXT NOT NULL DEFAULT ''",
             "ALTER TABLE run ADD COLUMN definition TEXT NOT NULL DEFAULT ''",
             "ALTER TABLE run ADD COLUMN lateness BIGINT",
+            "ALTER TABLE run ADD COLUMN covers_since {moment}",
             """
             CREATE TABLE run_node (
                 run_id INTEGER NOT NULL,

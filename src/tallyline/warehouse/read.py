@@ -119,7 +119,7 @@ class _Reader:
             self._refuse_hours_of_days(asked)
         if asked.by is not asked.facts(kind):
             rows = self._rolled_up(rows, kind, asked.by)
-        known = Known.of(self.connection, asked.metric, self.zone, asked.as_of)
+        known = Known.of(self.connection, asked.metric, asked.facts(kind), self.zone, asked.as_of)
         if kind is Kind.COUNT:
             rows = [*rows, *((time, part, 0.0) for time, part in self._zeros(rows, asked, known))]
         complete = {time: known.is_complete(time, asked.by) for time in {row[0] for row in rows}}
@@ -163,7 +163,7 @@ class _Reader:
     def _zeros(self, rows: list[Row], asked: Query, known: Known) -> Iterable[tuple[datetime, str | None]]:
         """Yield the buckets in which nothing was counted, though they were read: for each part that is told of."""
         parts = {part for _, part, _ in rows}
-        if not rows and not asked.split and self._has_series(asked):
+        if not rows and not asked.split and (self._has_series(asked) if asked.where else known.since is not None):
             parts = {None}
         if not parts:
             return
@@ -205,7 +205,7 @@ class _Reader:
         return self.connection.execute(found).first() is not None
 
     def _refuse_hours_of_days(self, asked: Query) -> None:
-        if not self._has_facts(asked.metric, Grain.HOUR):
+        if self._has_facts(asked.metric, Grain.DAY) and not self._has_facts(asked.metric, Grain.HOUR):
             msg = f"{asked.metric} is known by the day, not by the hour; ask by day, week, month, quarter or year"
             raise Refused(msg)
 

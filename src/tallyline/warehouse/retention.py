@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, exists, func, select
+from sqlalchemy import and_, delete, exists, func, not_, or_, select
 
 from tallyline.errors import Refused, RunFailed
 from tallyline.warehouse import schema, settings
@@ -14,6 +13,7 @@ from tallyline.window import Grain, Window
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
+    from datetime import datetime
     from zoneinfo import ZoneInfo
 
     from sqlalchemy import ColumnElement, Table
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tallyline.plan import Retention
     from tallyline.warehouse.reading import Reading
 
-__all__ = ["Cleaned", "check_hours_are_there", "check_known_then", "clean"]
+__all__ = ["Cleaned", "check_hours_are_there", "check_known_then", "clean", "cleaned_until"]
 
 _RESTATEMENTS = "restatements cleaned until"
 
@@ -51,20 +51,29 @@ def clean(
 ) -> Cleaned:
     """Remove what is older than the retention says, or without `write` only count it."""
     cleaned = Cleaned()
-    if retention.hours is not None:
-        _clean_hours(connection, source, Grain.DAY.floor(now - retention.hours, zone), zone, cleaned, write=write)
+    hours = retention.hours or retention.days  # hours never outlive their days
+    if hours is not None:
+        _clean_hours(connection, source, Grain.DAY.floor(now - hours, zone), zone, cleaned, write=write)
     if retention.days is not None:
-        old = schema.daily_value.c.bucket < Grain.DAY.floor(now - retention.days, zone)
-        cleaned.days = _removed(connection, schema.daily_value, old & _of(schema.daily_value, source), write=write)
+        until = Grain.DAY.floor(now - retention.days, zone)
+        old = (schema.daily_value.c.bucket < until) & _of(schema.daily_value, source)
+        cleaned.days = _removed(connection, schema.daily_value, old, write=write)
+        if write:
+            restated = schema.RESTATEMENTS[Grain.DAY]
+            connection.execute(delete(restated).where((restated.c.bucket < until) & _of(restated, source)))
+            settings.put_later(connection, _mark(Grain.DAY, source), until)
     if retention.restatements is not None:
         old_runs = select(schema.run.c.id).where(schema.run.c.ended_at < now - retention.restatements)
         for table in schema.RESTATEMENTS.values():
             old = table.c.replaced_by.in_(old_runs) & _of(table, source)
             cleaned.restatements += _removed(connection, table, old, write=write)
         if write:
-            settings.put(connection, _RESTATEMENTS, (now - retention.restatements).isoformat())
+            settings.put_later(connection, _RESTATEMENTS, now - retention.restatements)
     if retention.runs is not None:
         cleaned.runs = _clean_runs(connection, source, now - retention.runs, write=write)
+        if write:
+            settings.put_later(connection, _RESTATEMENTS, now - retention.runs)
+            settings.put_later(connection, f"runs of {source} cleaned until", now - retention.runs)
     if write:
         _remove_empty_series(connection, source)
     return cleaned
@@ -72,10 +81,9 @@ def clean(
 
 def check_hours_are_there(connection: Connection, reading: Reading, zone: ZoneInfo) -> None:
     """Refuse to read a part of a day whose other hours were cleaned away: its day would be rolled up wrongly."""
-    cleaned = settings.get(connection, _name(reading.source))
-    if cleaned is None or reading.grain is not Grain.HOUR:
+    until, whole = cleaned_until(connection, Grain.HOUR, reading.source), reading.window.widened(Grain.DAY, zone)
+    if until is None or reading.grain is not Grain.HOUR:
         return
-    until, whole = datetime.fromisoformat(cleaned), reading.window.widened(Grain.DAY, zone)
     edges = ((whole.since, reading.window.since), (whole.until, reading.window.until))
     if any(full != edge and min(full, edge) < until for full, edge in edges):
         msg = (
@@ -87,10 +95,15 @@ def check_hours_are_there(connection: Connection, reading: Reading, zone: ZoneIn
 
 def check_known_then(connection: Connection, moment: datetime) -> None:
     """Refuse to tell what was known at a moment from which on restated values were cleaned away."""
-    cleaned = settings.get(connection, _RESTATEMENTS)
-    if cleaned is not None and moment < datetime.fromisoformat(cleaned):
-        msg = f"what was known before {cleaned[:10]} was cleaned away; ask for a later day"
+    cleaned = settings.moment(connection, _RESTATEMENTS)
+    if cleaned is not None and moment < cleaned:
+        msg = f"what was known before {cleaned:%Y-%m-%d} was cleaned away; ask for a later day"
         raise Refused(msg)
+
+
+def cleaned_until(connection: Connection, grain: Grain, source: str) -> datetime | None:
+    """Return up to when the hours or days of a source were cleaned away, None where they never were."""
+    return settings.moment(connection, _mark(grain, source))
 
 
 def _clean_hours(
@@ -106,8 +119,12 @@ def _clean_hours(
             cleaned.refused[name] = cleaned.refused.get(name, 0) + there[name]
         old = _in(hours, day) & _of(hours, source, there.keys() & rolled_up)
         cleaned.hours += _removed(connection, hours, old, write=write)
+        if write:
+            restated = schema.RESTATEMENTS[Grain.HOUR]
+            gone = _in(restated, day) & _of(restated, source, there.keys() & rolled_up)
+            connection.execute(delete(restated).where(gone))
     if write:
-        settings.put(connection, _name(source), until.isoformat())
+        settings.put_later(connection, _mark(Grain.HOUR, source), until)
 
 
 def _days(first: datetime, until: datetime, zone: ZoneInfo) -> Iterator[Window]:
@@ -124,7 +141,7 @@ def _metrics_in(connection: Connection, table: Table, source: str, day: Window) 
         .where(schema.series.c.source == source, _in(table, day))
         .group_by(schema.metric.c.name)
     )
-    return dict(connection.execute(counted))
+    return {row[0]: row[1] for row in connection.execute(counted)}
 
 
 def _rolled_up(connection: Connection, source: str, day: Window) -> set[str]:
@@ -134,7 +151,10 @@ def _rolled_up(connection: Connection, source: str, day: Window) -> set[str]:
 def _clean_runs(connection: Connection, source: str, before: datetime, *, write: bool) -> int:
     run = schema.run
     newest = select(func.max(run.c.id)).where(run.c.source == source, run.c.state == "done").scalar_subquery()
-    old = (run.c.source == source) & (run.c.ended_at < before) & (run.c.id != func.coalesce(newest, 0))
+    replaced = [run.c.id.in_(select(table.c.replaced_by)) for table in schema.RESTATEMENTS.values()]
+    old = and_(
+        run.c.source == source, run.c.ended_at < before, run.c.id != func.coalesce(newest, 0), not_(or_(*replaced))
+    )
     if write:
         connection.execute(delete(schema.run_node).where(schema.run_node.c.run_id.in_(select(run.c.id).where(old))))
     return _removed(connection, run, old, write=write)
@@ -167,5 +187,5 @@ def _of(table: Table, source: str, metrics: Collection[str] | None = None) -> Co
     return inside
 
 
-def _name(source: str) -> str:
-    return f"hours of {source} cleaned until"
+def _mark(grain: Grain, source: str) -> str:
+    return f"{grain}s of {source} cleaned until"

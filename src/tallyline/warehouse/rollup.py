@@ -56,7 +56,7 @@ class Days(dict[int, int]):
         return self._seconds[hour]
 
 
-def touched_days(facts: Iterable[Fact], kinds: Kinds, days: Days) -> Touched:
+def touched_days(facts: Iterable[Fact], kinds: Kinds, days: Days) -> defaultdict[int, set[int]]:
     """Return by series the days that have to be rolled up: of a level, those of all series of its metric.
 
     Distinct counts are not rolled up: their source counts them anew by the day.

@@ -97,7 +97,8 @@ metric_source = Table(
     metadata,
     Column("metric_id", _ID, primary_key=True),
     Column("source", Text, primary_key=True),
-    Column("since", Moment, nullable=False),
+    Column("since", Moment, primary_key=True),
+    Column("run_id", Integer, nullable=False),
 )
 
 
@@ -181,6 +182,7 @@ run = Table(
     Column("holder", Text, nullable=False),
     Column("definition", Text, nullable=False),
     Column("lateness", BigInteger),
+    Column("covers_since", Moment),
 )
 
 run_node = Table(

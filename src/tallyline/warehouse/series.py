@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import delete, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tallyline.errors import RunFailed
@@ -118,23 +118,31 @@ def keep_series(connection: Connection, reading: Reading, owned: Owned, metrics:
     return {-number: kept for number, kept in enumerate(ids, start=1)}
 
 
-def known_since(connection: Connection, reading: Reading, metrics: Mapping[str, int], *, adopts: bool) -> None:
+def known_since(
+    connection: Connection, run: int, reading: Reading, metrics: Mapping[str, int], *, adopts: bool
+) -> None:
     """Keep since when the source tells of its metrics: from the first window on in which it told of them.
 
-    One that adopts series of sources that are no more goes on where these began.
+    Each earlier beginning is kept beside those before it, so that it is known what was known. A source that adopts
+    series of sources that are no more goes on where these began.
     """
     table, first = schema.metric_source, reading.window.since
-    known = select(table.c.metric_id, table.c.source, table.c.since).where(table.c.metric_id.in_(metrics.values()))
-    others = {*reading.sources} - {reading.source}
-    own = [row for row in connection.execute(known).all() if row.source not in others]
-    before = {row.metric_id: row.since for row in own if row.source == reading.source}
-    if not adopts and all(metric in before and before[metric] <= first for metric in metrics.values()):
-        return
-    for metric in metrics.values():
-        since = min([first, *(row.since for row in own if row.metric_id == metric)])
-        mine = (table.c.metric_id == metric) & table.c.source.not_in(others)
-        connection.execute(delete(table).where(mine))
-        connection.execute(insert(table).values(metric_id=metric, source=reading.source, since=since))
+    if adopts:
+        others = [name for name in reading.sources if name != reading.source]
+        orphaned = table.c.metric_id.in_(metrics.values()) & table.c.source.not_in([*others, reading.source])
+        for row in connection.execute(select(table).where(orphaned)).all():
+            known = {"metric_id": row.metric_id, "source": reading.source, "since": row.since, "run_id": row.run_id}
+            _insert_missing(connection, table, [known])
+        connection.execute(delete(table).where(orphaned))
+    mine = table.c.metric_id.in_(metrics.values()) & (table.c.source == reading.source)
+    begins = select(table.c.metric_id, func.min(table.c.since)).where(mine).group_by(table.c.metric_id)
+    before = {metric: since for metric, since in connection.execute(begins)}  # noqa: C416  # rows are no pairs to dict
+    rows = [
+        {"metric_id": metric, "source": reading.source, "since": first, "run_id": run}
+        for metric in metrics.values()
+        if metric not in before or first < before[metric]
+    ]
+    _insert_missing(connection, table, rows)
 
 
 def _check_owner(key: SeriesKey, wanted: Collection[SeriesKey], owner: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select
@@ -11,7 +12,7 @@ from tallyline.warehouse import schema
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-__all__ = ["get", "put"]
+__all__ = ["get", "moment", "put", "put_later"]
 
 
 def get(connection: Connection, name: str) -> str | None:
@@ -19,6 +20,17 @@ def get(connection: Connection, name: str) -> str | None:
     kept = select(schema.setting.c.value).where(schema.setting.c.name == name)
     value: str | None = connection.execute(kept).scalar()
     return value
+
+
+def moment(connection: Connection, name: str) -> datetime | None:
+    """Return the moment that is kept under a name."""
+    kept = get(connection, name)
+    return datetime.fromisoformat(kept) if kept else None
+
+
+def put_later(connection: Connection, name: str, value: datetime) -> None:
+    """Keep a moment under a name, unless a later one is kept."""
+    put(connection, name, max(value, moment(connection, name) or value).isoformat())
 
 
 def put(connection: Connection, name: str, value: str | None) -> None:

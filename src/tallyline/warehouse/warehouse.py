@@ -175,6 +175,7 @@ class Warehouse:
                 changes=changes,
                 report=report,
                 lateness=late,
+                covers_since=coverage.covers_since(before, reading, self._zone),
             )
         self._ended(run)
         return changes
@@ -185,6 +186,7 @@ class Warehouse:
         Nothing is changed, and nobody who writes is held up.
         """
         with self._connections.reading() as connection:
+            check_hours_are_there(connection, reading, self._zone)
             previews = [write.preview(connection, each, plan, self._zone, most) for each in (reading, *also)]
         differing = [differing for preview in previews for differing in preview.differing]
         return Preview(sum([preview.changes for preview in previews], Changes()), differing[:most])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tallyline.plan import Kind
 from tallyline.warehouse import facts
 from tallyline.warehouse.difference import Difference, compare
+from tallyline.warehouse.retention import cleaned_until
 from tallyline.warehouse.rollup import Days, roll_up, touched_days
 from tallyline.warehouse.series import check_metrics, keep_metrics, keep_series, known_since, look_up
 from tallyline.window import Grain, Window
@@ -67,7 +68,7 @@ def publish(connection: Connection, run: int, reading: Reading, plan: Plan, zone
     check_metrics(connection, names, plan)
     owned = look_up(connection, reading, plan)
     metrics = keep_metrics(connection, names, plan)
-    known_since(connection, reading, metrics, adopts=bool(owned.adopted))
+    known_since(connection, run, reading, metrics, adopts=bool(owned.adopted))
     kept = keep_series(connection, reading, owned, metrics)
     difference = _Work.on(connection, run, reading, owned.with_ids(kept), zone).replace()
     buckets = set(map(itemgetter(1), difference.touched()))
@@ -121,15 +122,20 @@ class _Work:
             return difference
         difference = self.compare()
         self._write(Grain.HOUR, difference)
-        if difference.changes.total:
-            self._roll_up(difference)
+        cleaned = cleaned_until(self.connection, Grain.HOUR, self.reading.source)
+        has_cleaned_days = cleaned is not None and self.reading.window.since < cleaned
+        if difference.changes.total or has_cleaned_days:
+            self._roll_up(difference, cleaned if has_cleaned_days else None)
         return difference
 
-    def _roll_up(self, difference: Difference) -> None:
+    def _roll_up(self, difference: Difference, cleaned: datetime | None) -> None:
         touched = touched_days(difference.touched(), self.owned.kinds, self.days)
         whole = self.reading.window.widened(Grain.DAY, self.zone)
-        rolled = roll_up(self._hours(whole), self.owned.kinds, touched, self.days)
         before = self._read(Grain.DAY, whole)
+        for series, facts_of in before.items() if cleaned else ():
+            # the hours of these days were cleaned away, so that nothing tells what has changed: they are made anew
+            touched[series] |= {day for day in facts_of if cleaned and day < cleaned.timestamp()}
+        rolled = roll_up(self._hours(whole), self.owned.kinds, touched, self.days)
         there = {
             series: {day: fact for day, fact in before[series].items() if day in touched[series]}
             for series in before.keys() & touched.keys()
