@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("grant", epilog=example("GRAFANA_PASSWORD=… tallyline grant grafana --password-from GRAFANA_PASSWORD"))
+@click.command("grant", epilog=example("tallyline grant grafana --password-from GRAFANA_PASSWORD"))
 @click.argument("role")
 @click.option(
     "--password-from",
