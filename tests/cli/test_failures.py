@@ -36,6 +36,7 @@ orders = { unit = "orders" }
 kind = "sql"
 service = "shop"
 schedule = "@daily"
+at_once = "9999d"
 query = "SELECT '2024-01-14' AS date, count(*) AS orders FROM bought"
 """
 

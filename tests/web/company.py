@@ -103,7 +103,7 @@ def _days() -> Iterator[Row]:
             yield {"date": day, "country": country}, {"users.new": max(0, round(random.gauss(mean, math.sqrt(mean))))}
         spread = random.lognormvariate(0, 0.12)
         money = round(2100 * strength * spread, 2)
-        yield {"date": day}, {"users.paying": round(paying), **({} if index in GAP else {"revenue": money})}
+        yield {"date": day}, {"revenue": money, **({} if index in GAP else {"users.paying": round(paying)})}
 
 
 def _hours(window: Window) -> Iterator[Row]:
