@@ -364,3 +364,17 @@ def test_a_password_that_stands_elsewhere_is_not_told_either(write: Write, toml:
 def test_settings_that_are_wrong_do_not_hide_a_password(write: Write) -> None:
     toml = 'project.title = 5\nproject.warehouse = "postgresql://reader:hunter2@localhost/shop"'
     assert [mistake.partition(":")[2].partition(" ")[0] for mistake in mistakes(write(toml))] == ["2", "1"]
+
+
+def test_hours_that_a_source_reads_again_are_not_to_be_cleaned(write: Write) -> None:
+    code = """
+from tallyline import source
+
+@source
+def orders(window): ...
+
+@source(snapshot=True)
+def customers(now): ...
+"""
+    said = 'tallyline.toml:2 retention.hours: orders reads hours again that would be gone; write at least "4d"'
+    assert mistakes(write('[retention]\nhours = "3d"\n', {"sources.py": code})) == [said]

@@ -182,11 +182,9 @@ def _read_retention(tables: Tables) -> Retention:
 def _check_hours_outlast_lookbacks(tables: Tables, retention: Retention, sources: Mapping[str, Source]) -> None:
     """Refuse to clean hours away that a source would read again, and a day that it would read in part."""
     for source in sources.values():
-        needed = source.options.lookback + timedelta(days=2)
+        needed = timedelta() if source.options.snapshot else source.options.lookback + timedelta(days=2)
         if retention.hours is not None and retention.hours < needed:
-            message = (
-                f"{source.name} reads {needed.days} days back, with the day in which that begins; keep hours as long"
-            )
+            message = f'{source.name} reads hours again that would be gone; write at least "{needed.days}d"'
             tables.problem(("retention", "hours"), message)
 
 
