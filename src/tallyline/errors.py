@@ -10,6 +10,9 @@
     └── RunFailed          stop: the run failed and nothing of it was written (exit 1)
         ├── NodeFailed     a node of the graph raised; knows the node, the row and the cause
         ├── SourceFailed   a service said no, or answered what cannot be used
+        │   ├── Unavailable       it is down, slow or busy: the same may work later
+        │   ├── Denied            it refuses who asks, or what is asked: a person has to do something
+        │   └── UnexpectedAnswer  it answers in another shape than is known of it
         └── BadPoint       a row that is not a measurement the plan can take
 """
 
@@ -21,9 +24,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import timedelta
 
 __all__ = [
     "BadPoint",
+    "Denied",
     "GraphError",
     "NodeFailed",
     "Problem",
@@ -32,7 +37,10 @@ __all__ = [
     "RunFailed",
     "SourceFailed",
     "TallylineError",
+    "Unavailable",
+    "UnexpectedAnswer",
     "UnknownName",
+    "may_work_later",
     "shortened",
     "what_exists",
 ]
@@ -112,8 +120,39 @@ class SourceFailed(RunFailed):
     """A service said no, or answered what cannot be used."""
 
 
+class Unavailable(SourceFailed):
+    """A service is down, slow or busy, and was tried several times: the same may work later.
+
+    `wait` is how long the service asks to be left alone, where it says so.
+    """
+
+    def __init__(self, message: str, wait: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.wait = wait
+
+
+class Denied(SourceFailed):
+    """A service refuses who asks (credentials, permission) or what is asked: trying again does not help."""
+
+
+class UnexpectedAnswer(SourceFailed):
+    """A service answers in another shape than is known of it."""
+
+
 class BadPoint(RunFailed):
     """A row that is not a measurement the plan can take."""
+
+
+def may_work_later(error: BaseException) -> bool:
+    """Say whether a run that ended with the error is worth another try without anybody doing something.
+
+    >>> may_work_later(NodeFailed("stripe", None, Unavailable("Stripe is busy")))
+    True
+    """
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, Unavailable):
+        cause = cause.__cause__
+    return cause is not None
 
 
 def what_exists(name: str, existing: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from tallyline.errors import BadPoint, RunFailed, TallylineError
 from tallyline.graph import Report, State, node, run
 from tallyline.plan import Kind, Normalizer, Points
+from tallyline.secret import masked, masked_data
 from tallyline.warehouse import Changes, Reading
 from tallyline.window import Window, parse_zone, start_of_day
 
@@ -112,7 +113,7 @@ def read_source(
         if number is not None:
             state = State.FAILED if isinstance(error, Exception) else State.STOPPED
             said = str(error) if isinstance(error, TallylineError) else type(error).__name__
-            warehouse.end(number, state=str(state), error=said, report=report.as_dict())
+            warehouse.end(number, state=str(state), error=masked(said), report=masked_data(report.as_dict()))
         if not isinstance(error, TallylineError):
             raise
         return ReadResult(source.name, window, report, error=error)
@@ -217,7 +218,7 @@ class _Backfill:
 
 def _begun(source: Source, warehouse: Warehouse, window: Window) -> int | RunFailed:
     try:
-        return warehouse.begin(source.name, window, source.definition)
+        return warehouse.begin(source.name, window, masked(source.definition))
     except RunFailed as refused:
         return refused
 
@@ -274,7 +275,7 @@ def _finish(
     if number is None:
         preview = warehouse.preview(first, project.plan, *also)
         return ReadResult(first.source, window, report, preview.changes, preview.differing)
-    changes = warehouse.publish(number, first, project.plan, report.as_dict(), *also)
+    changes = warehouse.publish(number, first, project.plan, masked_data(report.as_dict()), *also)
     return ReadResult(first.source, window, report, changes)
 
 

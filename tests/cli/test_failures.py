@@ -249,8 +249,8 @@ def test_a_driver_that_does_not_exist(project: Path, warehouse_url: str, monkeyp
 
 
 def test_a_driver_that_is_not_installed(project: Path, warehouse_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SHOP_URL", f"mysql+pymysql://reader:{PLANTED}@host/shop")
-    failed_to_read(project, warehouse_url, 2, "the driver pymysql for mysql is not installed; pip install pymysql")
+    monkeypatch.setenv("SHOP_URL", f"oracle+oracledb://reader:{PLANTED}@host/shop")
+    failed_to_read(project, warehouse_url, 2, "the driver oracledb for oracle is not installed; pip install oracledb")
 
 
 def refused(answer: Answer, message: str, warehouse_url: str) -> None:

@@ -226,7 +226,7 @@ tallyline.toml:15 metrics."orders.count".unit: 3 is a number; this is to be a st
 tallyline.toml:15 metrics."orders.count".kind: "counts" is not possible here; did you mean "count"? There are: count, \
 distinct, duration, formula, level, maximum, mean, minimum
 tallyline.toml:16 metrics.orders.open: a name that has dots stands in quotes: "orders.open"
-tallyline.toml:10 services.shop: a service is a database's URL, such as "${{SHOP_URL}}" or "sqlite:///shop.db"
+tallyline.toml:10 services.shop: a service is a URL, such as "${{SHOP_URL}}" or "sqlite:///shop.db", or a table
 tallyline.toml:11 services.window: every source is given "window" already; choose another name
 tallyline.toml:19 sources.orders.kind: there is no kind of source "sqll"; did you mean "sql"? There are: sql
 tallyline.toml:21 sources.visits.kind: this key is missing; there are: sql

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import traceback
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import click
 from tallyline import __version__
 from tallyline.cli.options import example
 from tallyline.errors import Refused, TallylineError, what_exists
+from tallyline.secret import masked
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -75,7 +77,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except TallylineError as error:
-        click.secho(f"error: {error}", err=True, fg="red")
+        click.secho(f"error: {masked(str(error))}", err=True, fg="red")
         sys.exit(REFUSED if isinstance(error, Refused) else FAILED)
     except (KeyboardInterrupt, click.Abort):
         click.secho("interrupted: nothing of what was under way was written", err=True, fg="red")
@@ -84,7 +86,10 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(FAILED)
     except OSError as error:
-        click.secho(f"error: {error}", err=True, fg="red")
+        click.secho(f"error: {masked(str(error))}", err=True, fg="red")
+        sys.exit(FAILED)
+    except Exception:  # noqa: BLE001  # a fault of ours, or of a project's code: no secret is shown with it
+        click.echo(masked(traceback.format_exc()), err=True)
         sys.exit(FAILED)
 
 

@@ -15,6 +15,7 @@ from tallyline.cli.progress import console, following
 from tallyline.errors import Refused, RunFailed
 from tallyline.project import load_project
 from tallyline.runner import ReadResult, choose_window, read_in_parts
+from tallyline.secret import masked, masked_data
 from tallyline.warehouse import Changes
 from tallyline.window import parse_moment, utc_now
 
@@ -124,14 +125,15 @@ def _read(
 
 
 def _tell(result: ReadResult, screen: Console, project: Project, *, write: bool) -> None:
-    if result.error is None:
+    error = None if result.error is None else masked(str(result.error))
+    if error is None:
         screen.print(f"   {_told(result, write=write)}")
     elif not write or result.changes == Changes():
-        console(error=True).print(f"   failed, nothing was written: {result.error}", style="red", markup=False)
+        console(error=True).print(f"   failed, nothing was written: {error}", style="red", markup=False)
     else:
         screen.print(f"   {_told(result, write=write)}")
         rest = "the windows before stay written, and the same command goes on from there"
-        console(error=True).print(f"   failed; {rest}: {result.error}", style="red", markup=False)
+        console(error=True).print(f"   failed; {rest}: {error}", style="red", markup=False)
     for differing in result.differing[:MOST_DIFFERING]:
         screen.print(f"   {_differs(differing, project)}", markup=False)
     if len(result.differing) > MOST_DIFFERING:
@@ -177,11 +179,11 @@ def _as_data(result: ReadResult) -> dict[str, object]:
         "since": result.window and result.window.since.isoformat(),
         "until": result.window and result.window.until.isoformat(),
         "state": "done" if result.error is None else "failed",
-        "error": None if result.error is None else str(result.error),
+        "error": None if result.error is None else masked(str(result.error)),
         "changes": asdict(result.changes),
         "differing": [
             {**differing._asdict(), "dims": json.loads(differing.dims), "time": differing.time.isoformat()}
             for differing in result.differing
         ],
-        "report": result.report.as_dict(),
+        "report": masked_data(result.report.as_dict()),
     }

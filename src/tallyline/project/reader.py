@@ -10,20 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 from tallyline.dashboards import Dashboard, Panel, dashboard_of_plan
 from tallyline.errors import Problem, ProjectError, Refused, UnknownName
-from tallyline.graph import Service, service
+from tallyline.graph import Service
 from tallyline.plan import Kind, Metric, Plan, Retention, check_formulas, named, with_units
 from tallyline.project.code import load_code
 from tallyline.project.places import Places
 from tallyline.project.project import FILE, Project
-from tallyline.project.references import filled_in, holds_password, without_passwords
+from tallyline.project.services import check_no_password, read_service
 from tallyline.project.tables import Tables, field_names
+from tallyline.secret import masked
 from tallyline.sources import KINDS, Options, Source, SourceDeclaration, check_grain, check_schedule, load_kind
 from tallyline.window import parse_span, parse_zone
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-    from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from tallyline.sources import Kind as SourceKind
 
     Code = Mapping[str, SourceDeclaration | Service]
 
@@ -94,15 +96,16 @@ def _read(folder: Path, tables: Tables) -> Project:
     tables.check_keys(tables.content, _SECTIONS, ())
     settings = _read_settings(tables)
     title = settings.title or folder.resolve().name
-    plan = _read_plan(tables)
+    planned = _read_plan(tables)
     code = load_code(folder, tables.problems)
     services = _read_services(tables, folder) | _code_services(tables, code)
     sources = _read_sources(tables, services, settings) | _code_sources(tables, code, settings)
+    plan = _whole_plan(tables, planned, sources)
     dashboards = _read_dashboards(tables, plan) or (dashboard_of_plan(plan, title),)
     retention = _read_retention(tables)
     _check_hours_outlast_lookbacks(tables, retention, sources)
     if tables.problems:
-        raise ProjectError([Problem(each.place, without_passwords(each.message)) for each in tables.problems])
+        raise ProjectError([Problem(each.place, masked(each.message)) for each in tables.problems])
     return Project(
         folder, title, settings.warehouse, parse_zone(settings.timezone), plan, services, sources, dashboards, retention
     )
@@ -115,21 +118,14 @@ def _read_settings(tables: Tables) -> _Settings:
         with tables.refusals(("project", "timezone")):
             parse_zone(table["timezone"])
     if isinstance(table.get("warehouse"), str):
-        _check_no_password(tables, table["warehouse"], ("project", "warehouse"))
+        check_no_password(tables, table["warehouse"], ("project", "warehouse"))
     return tables.read(_Settings, table, ("project",)) or _Settings()
 
 
 def _read_services(tables: Tables, folder: Path) -> dict[str, object]:
-    services: dict[str, object] = {}
-    for name, reference in tables.table("services").items():
-        path = ("services", name)
+    for name in tables.table("services"):
         _check_service_name(tables, name)
-        if not isinstance(reference, str):
-            tables.problem(path, 'a service is a database\'s URL, such as "${SHOP_URL}" or "sqlite:///shop.db"')
-        else:
-            _check_no_password(tables, reference, path)
-        services[name] = _database_service(name, str(reference), folder)
-    return services
+    return {name: read_service(tables, name, folder) for name in tables.table("services")}
 
 
 def _code_services(tables: Tables, code: Code) -> dict[str, Service]:
@@ -159,10 +155,17 @@ def _read_plan(tables: Tables) -> dict[str, Metric]:
         if read is not None:
             with tables.refusals(path):
                 plan[name] = Metric(name, read.title, read.unit, read.meant, read.formula)
-    wrong = check_formulas(plan)
+    return plan
+
+
+def _whole_plan(tables: Tables, plan: Plan, sources: Mapping[str, Source]) -> Plan:
+    """Return the plan with what sources tell by themselves; what the plan says of the same metric goes before."""
+    told = {name: metric for source in sources.values() for name, metric in source.metrics.items()}
+    whole = {**plan, **{name: metric for name, metric in told.items() if name not in plan}}
+    wrong = check_formulas(whole)
     for name, refused in wrong.items():
         tables.problem(("metrics", name, "formula"), str(refused))
-    return plan if wrong else with_units(plan)
+    return whole if wrong else with_units(whole)
 
 
 def _read_retention(tables: Tables) -> Retention:
@@ -197,12 +200,9 @@ def _read_source(tables: Tables, name: str, services: Collection[str], settings:
     path = ("sources", name)
     table = tables.table(*path)
     _check_source_name(tables, name, path)
-    if "kind" not in table:
-        tables.problem((*path, "kind"), f"this key is missing; there are: {', '.join(KINDS)}")
+    kind = _kind(tables, table, path)
+    if kind is None:
         return None
-    if not tables.check_name("kind of source", str(table["kind"]), KINDS, (*path, "kind")):
-        return None
-    kind = load_kind(str(table["kind"]))
     tables.check_keys(table, ["kind", *field_names(kind), *field_names(Options)], path)
     if isinstance(table.get("service"), str):
         tables.check_name("service", table["service"], services, (*path, "service"))
@@ -210,7 +210,16 @@ def _read_source(tables: Tables, name: str, services: Collection[str], settings:
     reader = tables.read(kind, table, path)
     if reader is None or options is None:
         return None
-    return Source(name, lambda: reader.graph(name), options, reader.definition)
+    return Source(name, lambda: reader.graph(name), options, reader.definition, reader.metrics, reader.probe)
+
+
+def _kind(tables: Tables, table: Mapping[str, Any], path: tuple[str, str]) -> type[SourceKind] | None:
+    if "kind" not in table:
+        tables.problem((*path, "kind"), f"this key is missing; there are: {', '.join(KINDS)}")
+        return None
+    with tables.refusals((*path, "kind")):
+        return load_kind(str(table["kind"]))
+    return None
 
 
 def _read_options(
@@ -291,19 +300,3 @@ def _check_source_name(tables: Tables, name: str, path: tuple[str, ...]) -> None
             path,
             f'"{name}" cannot be a source\'s name; use lower case letters, digits, _ and -, and not "all"',
         )
-
-
-def _check_no_password(tables: Tables, url: str, path: tuple[str, ...]) -> None:
-    if holds_password(url):
-        tables.problem(
-            path, "a password stands in the file; put it into the environment and write ${NAME} in its place"
-        )
-
-
-def _database_service(name: str, reference: str, folder: Path) -> Service:
-    def opened() -> AbstractContextManager[object]:
-        from tallyline.database import reading  # noqa: PLC0415  # SQLAlchemy only where a database is read
-
-        return reading(filled_in(reference, f'the service "{name}"'), folder)
-
-    return service(opened)

@@ -7,12 +7,12 @@ import re
 from urllib.parse import quote
 
 from tallyline.errors import Refused
+from tallyline.secret import without_passwords
 
-__all__ = ["filled_in", "holds_password", "without_passwords"]
+__all__ = ["filled_in", "holds_password"]
 
 _REFERENCE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 _WHO = re.compile(r"://([^/]*)@")
-_PASSWORD = re.compile(r"(://[^/@:\s]*:)[^@\s]+(?=@)|([?&](?:ssl)?password=)[^&\s]+", re.IGNORECASE)
 
 
 def filled_in(text: str, what: str) -> str:
@@ -46,13 +46,5 @@ def holds_password(url: str) -> bool:
     >>> holds_password("postgresql://reader:${SHOP_PASSWORD}@localhost/shop")
     False
     """
-    return _PASSWORD.search(_REFERENCE.sub(lambda reference: reference[2] or "", url)) is not None
-
-
-def without_passwords(text: str) -> str:
-    """Return the text with the passwords of the URLs in it made unreadable.
-
-    >>> without_passwords('there is no service "postgresql://reader:hunter2@localhost/shop"')
-    'there is no service "postgresql://reader:***@localhost/shop"'
-    """
-    return _PASSWORD.sub(lambda found: f"{found[1] or found[2]}***", text)
+    told = _REFERENCE.sub(lambda reference: reference[2] or "", url)
+    return without_passwords(told) != told

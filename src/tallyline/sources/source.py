@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar, overload
@@ -16,9 +16,11 @@ from tallyline.plan import Combine
 from tallyline.window import Grain, Window, gaps, parse_zone, start_of_day
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
     from zoneinfo import ZoneInfo
+
+    from tallyline.plan import Metric
 
 __all__ = ["Options", "Source", "SourceDeclaration", "check_grain", "check_schedule", "source"]
 
@@ -90,12 +92,17 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A named source. `graph` makes a new graph for each run; `definition` is what it does, as text."""
+    """A named source. `graph` makes a new graph for each run; `definition` is what it does, as text.
+
+    `metrics` are those that it tells by itself, and `probe` makes a graph that tries what it needs, given the name.
+    """
 
     name: str
     graph: Callable[[], Graph]
     options: Options
     definition: str = ""
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    probe: Callable[[str], Graph | None] = lambda _: None
 
     def window(self, now: datetime, zone: ZoneInfo, covered: Iterable[Window] = ()) -> Window:
         """Return the window to read next, in whole buckets up to and with the running one.

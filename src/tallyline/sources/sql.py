@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tallyline.database import reason
 from tallyline.errors import SourceFailed, what_exists
 from tallyline.graph import Graph, node
+from tallyline.sources.kinds import Kind
 from tallyline.window import Grain
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ _CAST_BOUND = re.compile(r"(?<![:\w\\]):(\w+)(?=::)")  # `:since::date`, which S
 
 
 @dataclass(frozen=True, slots=True)
-class SqlSource:
+class SqlSource(Kind):
     """Reads a query from a database.
 
     Columns named `time`, `date` and `hour` say when; other columns of text, dates or truth values become dims,
