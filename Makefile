@@ -21,7 +21,7 @@ demo: setup  ## run a working company and show its page
 	$(RUN) tallyline demo
 
 test: lint docs  ## check everything, as CI does
-	$(RUN) tools/chromium.py
+	$(RUN) python -m tools.chromium
 	$(RUN) pytest --cov
 
 lint: setup  ## check how the code is written and put together

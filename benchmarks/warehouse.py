@@ -508,10 +508,17 @@ class Panels:
         self.of_kind = {kind: [self._asked(kind, at) for at in range(OF_A_KIND)] for kind in PANELS}
 
     def measured(self) -> Steps:
-        """Measure them one by one, then all at once."""
-        for kind, asked in self.of_kind.items():
-            yield f"panels/{kind}", self._alone(asked)
-        yield f"panels/{TOGETHER}", self._together()
+        """Measure them one by one, then all at once, each beside the bare statements."""
+        with ExitStack() as stack:
+            ours = [stack.enter_context(self._opened()) for _ in range(THREADS)]
+            bare = [stack.enter_context(self._connected()) for _ in range(THREADS)]
+            for kind, asked in self.of_kind.items():
+                told, raw = self._alone(ours[0], bare[0], asked)
+                yield f"panels/{kind}", told
+                yield f"panels/{kind}, {RAW}", raw
+            told, raw = self._together(ours, bare)
+            yield f"panels/{TOGETHER}", told
+            yield f"panels/{TOGETHER}, {RAW}", raw
 
     def _asked(self, kind: str, at: int) -> dict[str, Any]:
         about, _, when = kind.partition(", ")
@@ -526,29 +533,58 @@ class Panels:
             **({"split": "country"} if about == "split by a dim" else {}),
         }
 
-    def _alone(self, asked: Sequence[dict[str, Any]]) -> Figures:
+    def _alone(self, ours: Warehouse, bare: Any, asked: Sequence[dict[str, Any]]) -> tuple[Figures, Figures]:  # noqa: ANN401
         told: list[Figures] = []
-        with self._opened() as warehouse:
-            for one in asked:
-                warehouse.query(**one)
-            for _, one in itertools.product(range(ROUNDS), asked):
-                wall = time.perf_counter()
-                warehouse.query(**one)
-                told.append(Figures(wall=time.perf_counter() - wall))
-        return of_rounds(told)
+        raw: list[Figures] = []
+        for one in [*asked, *asked * ROUNDS]:
+            told.append(timed(partial(ours.query, **one)))
+            raw.append(timed(partial(self._rows, bare, one)))
+        return of_rounds(told[len(asked) :]), of_rounds(raw[len(asked) :])
 
-    def _together(self) -> Figures:
+    def _together(self, ours: Sequence[Warehouse], bare: Sequence[Any]) -> tuple[Figures, Figures]:
         shares = [[asked[at] for asked in self.of_kind.values()] for at in range(THREADS)]
         told: list[Figures] = []
-        with ExitStack() as stack:
-            warehouses = [stack.enter_context(self._opened()) for _ in range(THREADS)]
-            pool = stack.enter_context(ThreadPoolExecutor(THREADS))
+        raw: list[Figures] = []
+        with ThreadPoolExecutor(THREADS) as pool:
             for _ in range(ROUNDS + 1):
                 with measured(self.place, told):
-                    answered = list(pool.map(answers, warehouses, shares))
+                    answered = list(pool.map(answers, ours, shares))
                 if not all(map(all, answered)):
                     sys.exit("a panel is empty")
-        return of_rounds(told[1:])
+                with measured(self.place, raw):
+                    list(pool.map(self._rows_of, bare, shares))
+        return of_rounds(told[1:]), of_rounds(raw[1:])
+
+    def _rows_of(self, connection: Any, share: Iterable[dict[str, Any]]) -> list[int]:  # noqa: ANN401  # a driver's
+        return [len(self._rows(connection, asked)) for asked in share]
+
+    def _rows(self, connection: Any, asked: dict[str, Any]) -> Any:  # noqa: ANN401  # a driver's, and its rows
+        """Ask the tables by the statement that one would write by hand."""
+        mark = "%s" if self.place.server else "?"
+        table = "hourly_value" if asked["by"] is Grain.HOUR else "daily_value"
+        split = "dims ->> 'country' AS part, " if "split" in asked else ""
+        where = asked.get("where", {})
+        dims = "".join(f" AND dims ->> '{name}' = {mark}" for name in where)
+        statement = f"""
+            WITH chosen AS MATERIALIZED (
+                SELECT {split}series.id
+                FROM series JOIN metric ON metric.id = series.metric_id
+                WHERE metric.name = {mark}{dims}
+            )
+            SELECT bucket, {"chosen.part, " if split else ""}sum(value)
+            FROM {table} JOIN chosen ON chosen.id = {table}.series_id
+            WHERE bucket >= {mark} AND bucket < {mark}
+            GROUP BY bucket{", chosen.part" if split else ""}
+        """  # noqa: S608  # names of our own
+        moments = [asked["since"], asked["until"]]
+        if not self.place.server:
+            moments = [int(moment.timestamp()) for moment in moments]
+        return connection.execute(statement, (asked["metric"], *where.values(), *moments)).fetchall()
+
+    def _connected(self) -> Any:  # noqa: ANN401  # a context manager
+        if self.place.server:
+            return psycopg().connect(self.place.url, autocommit=True)
+        return closing(sqlite3.connect(self.place.file, check_same_thread=False))
 
     def _opened(self) -> Any:  # noqa: ANN401  # a context manager
         return open_warehouse(self.place.url, PARIS)
@@ -557,6 +593,13 @@ class Panels:
 def answers(warehouse: Warehouse, share: Iterable[dict[str, Any]]) -> list[int]:
     """Ask for some panels, one after the other, and return how many values each got."""
     return [len(warehouse.query(**asked)) for asked in share]
+
+
+def timed(ask: Callable[[], object]) -> Figures:
+    """Return how long an answer takes."""
+    wall = time.perf_counter()
+    ask()
+    return Figures(wall=time.perf_counter() - wall)
 
 
 def of_rounds(told: Sequence[Figures]) -> Figures:
@@ -691,7 +734,7 @@ class Goal:
 
     def __str__(self) -> str:
         """Return the limit as it is printed."""
-        return f"{'≥' if self.is_floor else '≤'} {self.limit:g}"
+        return f"{'≥' if self.is_floor else '≤'} {self.limit:.3g}"
 
     def verdict(self, value: float, rows: int) -> str:
         """Say whether the goal is met; fewer rows than it was set for tell nothing."""
@@ -766,13 +809,19 @@ def goals_of(case: str, database: str) -> Iterator[Goal]:
 
 
 def panels(database: str, rows: int) -> Iterator[Contestant]:
-    """Panels, one by one and together."""
-    alone, together = (100, 500) if database == SQLITE else (50, 150)
+    """Panels, one by one and together; beside the bare statements as they were beside them where the goals were set."""
+    alone, together, beside = (100, 500, 500 / 460) if database == SQLITE else (50, 150, 150 / 104)
     for kind in PANELS:
         goal = Goal("p95", alone, "ms p95", from_rows=FULL)
+        yield Contestant("panels", database, rows, f"{kind}, {RAW}", "ours", (), f"{kind}, {RAW}")
         yield Contestant("panels", database, rows, kind, "ours", (goal,), kind)
-    goal = Goal("milliseconds", together, "ms", from_rows=FULL)
-    yield Contestant("panels", database, rows, TOGETHER, "ours", (goal,), TOGETHER)
+    raw = f"{TOGETHER}, {RAW}"
+    goals = (
+        Goal("milliseconds", together, "ms", from_rows=FULL),
+        Goal("milliseconds", beside, "times the raw statements", ("panels", raw), from_rows=FULL),
+    )
+    yield Contestant("panels", database, rows, raw, "ours", (), raw)
+    yield Contestant("panels", database, rows, TOGETHER, "ours", goals, TOGETHER)
 
 
 def beside_dlt(rows: int) -> Iterator[Contestant]:

@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import create_engine
 
+from tests import mariadb as mariadb_server
 from tools import chromium as browser
 
 if TYPE_CHECKING:
@@ -49,12 +50,43 @@ def postgres_url(postgres: Engine) -> Iterator[str]:
         connection.exec_driver_sql(f"DROP DATABASE {database} WITH (FORCE)")
 
 
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[Engine]:
+    """A MariaDB server of this session's own, connected to as its administrator."""
+    missing = mariadb_server.missing()
+    if missing and "CI" in os.environ:
+        pytest.fail(missing)
+    if missing:
+        pytest.skip(missing)
+    with mariadb_server.serving() as engine:
+        yield engine
+
+
+@pytest.fixture
+def mysql_url(mariadb: Engine) -> Iterator[str]:
+    """The URL of an empty database of MariaDB, this test's own, as projects write it."""
+    database = f"test_{uuid4().hex}"
+    with mariadb.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {database}")
+        yield mariadb.url.set(drivername="mysql", database=database).render_as_string(hide_password=False)
+        connection.exec_driver_sql(f"DROP DATABASE {database}")
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def warehouse_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty database: the test runs once on a SQLite file and once on PostgreSQL."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'warehouse.db'}"
     url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mysql"])
+def shop_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database that a source could read: SQLite, PostgreSQL and MariaDB one after the other."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'shop.db'}"
+    url: str = request.getfixturevalue("postgres_url" if request.param == "postgresql" else "mysql_url")
     return url
 
 

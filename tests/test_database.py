@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
 from tallyline.database import database_url, open_database, reading, reason, sqlite_file
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
         ("postgresql://host/shop", "postgresql+psycopg"),
         ("postgresql+psycopg://host/shop", "postgresql+psycopg"),
         ("postgresql+asyncpg://host/shop", "postgresql+asyncpg"),
-        ("mysql+pymysql://host/shop", "mysql+pymysql"),
+        ("mysql://host/shop", "mysql+pymysql"),
+        ("mariadb://host/shop", "mysql+pymysql"),
+        ("mysql+mysqldb://host/shop", "mysql+mysqldb"),
         ("sqlite:///shop.db", "sqlite"),
     ],
 )
@@ -72,13 +76,19 @@ def test_a_file_to_be_read_may_have_any_name(tmp_path: Path, name: str) -> None:
     engine.dispose()
 
 
-def test_what_is_read_cannot_be_written(warehouse_url: str) -> None:
-    writing = open_database(database_url(warehouse_url))
+def test_a_file_to_be_read_keeps_what_its_url_says(tmp_path: Path) -> None:
+    (tmp_path / "shop.db").touch()
+    engine = open_database(database_url("sqlite:///shop.db?timeout=0.5", tmp_path), read_only=True)
+    assert dict(engine.url.query) == {"timeout": "0.5", "mode": "ro", "uri": "true"}
+
+
+def test_what_is_read_cannot_be_written(shop_url: str) -> None:
+    writing = open_database(database_url(shop_url))
     with writing.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE orders (n INTEGER)")
     writing.dispose()
-    with reading(warehouse_url) as engine, engine.connect() as connection:
-        with pytest.raises(DBAPIError, match=r"readonly|read-only"):
+    with reading(shop_url) as engine, engine.connect() as connection:
+        with pytest.raises(DBAPIError, match=r"readonly|read-only|READ ONLY"):
             connection.exec_driver_sql("INSERT INTO orders VALUES (1)")
         connection.rollback()
         assert connection.exec_driver_sql("SELECT count(*) FROM orders").scalar() == 0
@@ -88,7 +98,7 @@ def test_what_is_read_cannot_be_written(warehouse_url: str) -> None:
     ("text", "said"),
     [
         ("postgers://host/shop", 'there is no driver for "postgers"; write sqlite:///file.db or postgresql://'),
-        ("mysql+pymysql://host/shop", "the driver pymysql for mysql is not installed; pip install pymysql"),
+        ("mysql+mysqldb://host/shop", "the driver MySQLdb for mysql is not installed; pip install MySQLdb"),
     ],
 )
 def test_a_driver_that_is_missing_is_named(text: str, said: str) -> None:
@@ -96,10 +106,31 @@ def test_a_driver_that_is_missing_is_named(text: str, said: str) -> None:
         open_database(database_url(text))
 
 
-def test_the_driver_of_postgresql_is_an_extra_of_this_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "psycopg", None)
-    with pytest.raises(Refused, match=r'not installed; pip install "tallyline\[postgres\]"'):
-        open_database(database_url("postgresql://host/shop"))
+@pytest.mark.parametrize(
+    ("url", "driver", "extra"),
+    [("postgresql://host/shop", "psycopg", "postgres"), ("mysql://host/shop", "pymysql", "mysql")],
+)
+def test_drivers_are_extras_of_this_package(monkeypatch: pytest.MonkeyPatch, url: str, driver: str, extra: str) -> None:
+    monkeypatch.setitem(sys.modules, driver, None)
+    with pytest.raises(Refused, match=rf'not installed; pip install "tallyline\[{extra}\]"'):
+        open_database(database_url(url))
+
+
+@pytest.mark.parametrize(("query", "seconds"), [("", 10), ("?connect_timeout=3", 3)])
+@pytest.mark.parametrize("backend", ["postgresql", "mysql"])
+def test_a_connection_is_not_waited_for_for_ever(backend: str, query: str, seconds: int) -> None:
+    asked: dict[str, object] = {}
+    engine = open_database(database_url(f"{backend}://host/shop{query}"))
+
+    def connect(_: object, __: object, ___: object, arguments: dict[str, object]) -> None:
+        asked.update(arguments)
+        msg = "nobody is there"
+        raise ConnectionError(msg)
+
+    event.listen(engine, "do_connect", connect)
+    with pytest.raises(ConnectionError):
+        engine.connect()
+    assert int(str(asked["connect_timeout"])) == seconds
 
 
 def refusal(url: str, query: str) -> SQLAlchemyError:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
+
+from tools.debian import installed
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
@@ -23,17 +24,10 @@ def find() -> str | None:
     return next(filter(None, map(shutil.which, [named] if named else NAMES)), None)
 
 
-def install() -> None:
-    """Install Debian's chromium, where this is Debian and its administrator."""
-    if sys.platform == "linux" and os.geteuid() == 0 and shutil.which("apt-get"):
-        subprocess.run(["apt-get", "update", "--quiet"], check=False)
-        subprocess.run(["apt-get", "install", "--yes", "--no-install-recommends", "chromium"], check=False)
-
-
 def main() -> int:
     """Say which browser there is; in CI its absence is an error, elsewhere the tests are skipped."""
     if not find():
-        install()
+        installed("chromium")
     browser = find()
     print(f"browser tests use {browser}" if browser else MISSING)
     return int(browser is None and "CI" in os.environ)

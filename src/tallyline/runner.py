@@ -24,11 +24,20 @@ if TYPE_CHECKING:
 
     from tallyline.graph import Graph
     from tallyline.project import Project
-    from tallyline.sources import Source
+    from tallyline.sources import Options, Source
     from tallyline.warehouse import Differing, Warehouse
     from tallyline.window import Grain
 
-__all__ = ["ReadResult", "choose_window", "outline", "read_graph", "read_in_parts", "read_source"]
+__all__ = [
+    "ReadResult",
+    "choose_window",
+    "collect",
+    "given_to",
+    "outline",
+    "read_graph",
+    "read_in_parts",
+    "read_source",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,30 +103,69 @@ def read_source(
     number = _begun(source, warehouse, window) if write else None
     if isinstance(number, RunFailed):
         return ReadResult(source.name, window, error=number)
-    reports: list[Report] = []
+    latest = Report()
 
-    def keep(latest: Report) -> None:
-        reports[-1] = latest
-        observe(Report.of_all(reports))
+    def keep(report: Report) -> None:
+        nonlocal latest
+        latest = report
+        observe(report)
 
     try:
-        readings = []
-        for grain in source.options.grains or (source.options.facts,):
-            reports.append(Report())
-            part = window.widened(grain, project.zone)
-            points = _collect(project, source, part, grain, now, keep, write=write)
-            readings.append(_reading(project, source, part, grain, points))
-        result = _finish(project, warehouse, readings, window, Report.of_all(reports), number)
+        readings = collect(project, source, window, now=now, write=write, observe=keep)
+        result = _finish(project, warehouse, readings, window, latest, number)
     except BaseException as error:
-        report = Report.of_all(reports)
         if number is not None:
             state = State.FAILED if isinstance(error, Exception) else State.STOPPED
             said = str(error) if isinstance(error, TallylineError) else type(error).__name__
-            warehouse.end(number, state=str(state), error=masked(said), report=masked_data(report.as_dict()))
+            warehouse.end(number, state=str(state), error=masked(said), report=masked_data(latest.as_dict()))
         if not isinstance(error, TallylineError):
             raise
-        return ReadResult(source.name, window, report, error=error)
+        return ReadResult(source.name, window, latest, error=error)
     return result
+
+
+def collect(
+    project: Project,
+    source: Source,
+    window: Window,
+    *,
+    now: datetime,
+    write: bool = False,
+    observe: Callable[[Report], None] = lambda _: None,
+) -> list[Reading]:
+    """Run the source's graph for `window`, once for each of its grains, and return what it told: nothing is written.
+
+    `write` only says what the run is for, as the report names it. Raises what ended the run.
+    """
+    reports: list[Report] = []
+
+    def keep(report: Report) -> None:
+        reports[-1] = report
+        observe(Report.of_all(reports))
+
+    readings = []
+    for grain in source.options.grains or (source.options.facts,):
+        reports.append(Report())
+        part = window.widened(grain, project.zone)
+        points = _collect(project, source, part, grain, now, keep, write=write)
+        readings.append(_reading(project, source, part, grain, points))
+    return readings
+
+
+def given_to(project: Project, options: Options, window: Window, grain: Grain, now: datetime) -> dict[str, object]:
+    """Return the services that every source is given, by name."""
+    return {
+        "window": window,
+        "now": now,
+        "zone": project.zone,
+        "source_zone": _source_zone(project, options),
+        "grain": grain,
+        "folder": project.folder,
+    }
+
+
+def _source_zone(project: Project, options: Options) -> ZoneInfo:
+    return parse_zone(options.timezone) if options.timezone else project.zone
 
 
 def read_in_parts(
@@ -250,10 +298,10 @@ def _collect(
     write: bool,
 ) -> Points:
     zone = project.zone
-    source_zone = parse_zone(source.options.timezone) if source.options.timezone else zone
+    given = given_to(project, source.options, window, grain, now)
+    source_zone = _source_zone(project, source.options)
     normalizer = Normalizer(project.plan, window, grain, zone, source_zone, source.options.snapshot)
     points = Points(source.options.combine)
-    given = {"window": window, "now": now, "zone": zone, "source_zone": source_zone, "grain": grain}
     run(read_graph(source, normalizer, points.add, write=write), {**project.services, **given}, observe)
     for metric in {metric for metric, _ in points.series} if source.options.grains else ():
         kind = project.plan[metric].kind

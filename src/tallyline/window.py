@@ -6,7 +6,9 @@ quarters and years begin, so a day may last 23 or 25 hours and still be one day.
 
 from __future__ import annotations
 
+import math
 import re
+from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from difflib import get_close_matches
 from enum import StrEnum
 from functools import lru_cache
+from itertools import chain
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from tallyline.errors import Refused
@@ -35,6 +38,7 @@ __all__ = [
 Clock = Callable[[], datetime]
 
 _HOUR = timedelta(hours=1)
+_REMEMBERED_MONTHS = 1_024
 _REMEMBERED = 65_536  # moments: two years of hours in three zones
 _MOST_DIGITS = 5
 _SPAN = re.compile(r"(\d+)(h|d|w)")
@@ -121,10 +125,16 @@ class Window:
         >>> len(list(change.buckets(Grain.HOUR, ZoneInfo("Europe/Paris"))))  # the clock goes back
         25
         """
-        bucket = grain.ceil(self.since, zone)
-        while bucket < self.until:
-            yield bucket
-            bucket = grain.after(bucket, zone)
+        return (datetime.fromtimestamp(seconds, UTC) for seconds in self.bucket_seconds(grain, zone))
+
+    def bucket_seconds(self, grain: Grain, zone: ZoneInfo) -> list[int]:
+        """Return the beginnings of the buckets that begin in the window as seconds since 1970, in order."""
+        since, until = (math.ceil(moment.timestamp()) for moment in (self.since, self.until))
+        first, last = (moment.year * 12 + moment.month - 1 for moment in map(_as_utc, (self.since, self.until)))
+        months = [_seconds_of_month(grain, *divmod(month, 12), zone) for month in range(first, last + 1)]
+        months[-1] = months[-1][: bisect_left(months[-1], until)]
+        months[0] = months[0][bisect_left(months[0], since) :]
+        return list(chain.from_iterable(months))
 
     def parts(self, longest: timedelta, zone: ZoneInfo) -> list[Window]:
         """Return the window in parts that are at most so long, cut between business days.
@@ -289,6 +299,21 @@ def _after(grain: Grain, moment: datetime, zone: ZoneInfo) -> datetime:
         return _end_of_hour(_start_of_hour(moment, zone), zone)
     first = _first_day(grain, _business_day(moment, zone))
     return start_of_day(_first_day(grain, first + timedelta(days=_LONGEST_DAYS[grain])), zone)
+
+
+@lru_cache(maxsize=_REMEMBERED_MONTHS)
+def _seconds_of_month(grain: Grain, year: int, month: int, zone: ZoneInfo) -> array[int]:
+    """Return when the buckets begin that begin in a month, counted from 0, of the calendar in UTC."""
+    begin = datetime(year, month + 1, 1, tzinfo=UTC)
+    seconds, bucket = array("q"), grain.ceil(begin, zone)
+    while (bucket.year, bucket.month) == (begin.year, begin.month):
+        seconds.append(int(bucket.timestamp()))
+        bucket = grain.after(bucket, zone)
+    return seconds
+
+
+def _as_utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
 
 
 def _months_before(local: datetime, months: int) -> datetime:

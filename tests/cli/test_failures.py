@@ -154,14 +154,14 @@ def test_a_wrong_password_of_the_warehouse(
 
 def test_a_server_that_is_not_there(project: Path, warehouse_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOP_URL", f"postgresql://reader:{PLANTED}@127.0.0.1:1/shop")
-    failed_to_read(project, warehouse_url, 1, 'the database "shop" refused: connection failed')
+    failed_to_read(project, warehouse_url, 1, 'the database "shop" is not available: connection failed')
 
 
 def test_a_socket_that_is_not_there(
     project: Path, warehouse_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SHOP_URL", f"postgresql://reader:{PLANTED}@/shop?host={tmp_path}")
-    failed_to_read(project, warehouse_url, 1, 'the database "shop" refused: connection is bad')
+    failed_to_read(project, warehouse_url, 1, 'the database "shop" is not available: connection is bad')
 
 
 def test_a_missing_table_on_sqlite(

@@ -193,6 +193,8 @@ def test_where_nothing_was_read_yet_nothing_is_made(
     ("arguments", "message"),
     [
         (["--json", "--csv"], "only one of --json, --csv and --sql can be had at once"),
+        (["--sql", "--compare", "week"], "--sql tells values as they are now, and no others; leave out --compare and"),
+        (["--sql", "--as-of", "2026-07-01"], "--sql tells values as they are now, and no others; leave out --compare"),
         (["--last", "2d", "--since", "2026-07-01"], "--last says when the window begins and ends; leave out --since"),
         (["--last", "2d", "--until", "2026-07-01"], "--last says when the window begins and ends; leave out --since"),
         (["--last", "2x"], '"2x" is not a length of time; write a number and h, d, w, m, q or y, such as 30d'),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 UNTIL = datetime(2025, 11, 23, 21, 40, 17, 250_000, tzinfo=UTC)
 UNTIL_TEXT = "2025-11-23 21:40:17"
 DAYS = 40
-TABLES = ("users", "profiles", "api_keys", "visits", "events", "payments", "worker_states")
+TABLES = ("users", "profiles", "api_keys", "visits", "events", "payments", "subscriptions", "worker_states")
 MOMENTS = (
     ("users", "created_at"),
     ("users", "activated_at"),
@@ -31,6 +31,8 @@ MOMENTS = (
     ("visits", "hour"),
     ("events", "created_at"),
     ("payments", "created_at"),
+    ("subscriptions", "started_at"),
+    ("subscriptions", "ended_at"),
     ("worker_states", "recorded_at"),
 )
 
@@ -235,6 +237,11 @@ def test_payments_of_a_user_skip_no_month(half_year: Path) -> None:
         HAVING count(*) < (julianday(max(created_at)) - julianday(min(created_at))) / 31
     """
     assert ask(half_year, question) == []
+
+
+def test_who_is_on_a_paid_plan_has_a_subscription_that_runs(half_year: Path) -> None:
+    running = "SELECT user_id, plan FROM subscriptions WHERE ended_at IS NULL ORDER BY 1"
+    assert ask(half_year, running) == ask(half_year, "SELECT id, plan FROM users WHERE plan <> 'free' ORDER BY 1")
 
 
 def test_existing_file_is_refused_and_kept(tmp_path: Path) -> None:

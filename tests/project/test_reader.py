@@ -210,6 +210,7 @@ panels = [
 """
 
 
+KIND_NAMES = "dlt, google-analytics, prometheus, sentry, singer, sql, stripe"
 NO_SUCH_KEY = "there is no key"
 TOLD = f"""\
 tallyline.toml:7 service: {NO_SUCH_KEY} "service"; did you mean "services"? There are: dashboards, metrics, project, \
@@ -228,11 +229,12 @@ distinct, duration, formula, level, maximum, mean, minimum
 tallyline.toml:16 metrics.orders.open: a name that has dots stands in quotes: "orders.open"
 tallyline.toml:10 services.shop: a service is a URL, such as "${{SHOP_URL}}" or "sqlite:///shop.db", or a table
 tallyline.toml:11 services.window: every source is given "window" already; choose another name
-tallyline.toml:19 sources.orders.kind: there is no kind of source "sqll"; did you mean "sql"? There are: sql
-tallyline.toml:21 sources.visits.kind: this key is missing; there are: sql
+tallyline.toml:19 sources.orders.kind: there is no kind of source "sqll"; did you mean "sql"? There are: {KIND_NAMES}
+tallyline.toml:21 sources.visits.kind: this key is missing; there are: {KIND_NAMES}
 tallyline.toml:24 sources.all: "all" cannot be a source's name; use lower case letters, digits, _ and -, and not "all"
 tallyline.toml:27 sources.all.shedule: {NO_SUCH_KEY} "shedule"; did you mean "schedule"? There are: at_once, \
-combine, grain, grains, kind, lookback, most_new_series, parallel, query, schedule, service, snapshot, start, timezone
+combine, counts, grain, grains, kind, lookback, most_new_series, parallel, queries, query, schedule, service, \
+snapshot, start, time_limit, timezone
 tallyline.toml:26 sources.all.service: there is no service "shpo"; did you mean "shop"? There are: shop, window
 tallyline.toml:29 sources.all.lookback: "two days" is not a length of time; write a number and h, d or w, such as 2d
 tallyline.toml:30 sources.all.timezone: there is no time zone "Mars/Olympus"; time zones are IANA names such as \
@@ -242,7 +244,8 @@ lines such as "15 6 * * *"
 tallyline.toml:31 sources.all.grain: a source cannot have the grain "week"; there are: day, hour
 tallyline.toml:32 sources.all.combine: "add" is not possible here; there are: last, maximum, minimum, refuse, sum
 tallyline.toml:33 sources.all.snapshot: 'perhaps' is text; this is to be a boolean
-tallyline.toml:24 sources.all.query: this key is missing
+tallyline.toml:24 sources.all: it asks for nothing; give it a query, several queries by name, or tables whose rows are \
+counted
 tallyline.toml:35 dashboards.Sales: "Sales" cannot be a dashboard's name; use lower case letters, digits, _ and -
 tallyline.toml:37 dashboards.Sales.panels.0.metric: there is no metric in the plan called "orders.coutn"; did you mean \
 "orders.count"? There are: Orders, orders, orders.count

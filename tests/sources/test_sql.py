@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import create_engine
 
 from tallyline import Graph, node, read_sql, run
-from tallyline.database import reading
-from tallyline.errors import NodeFailed, SourceFailed
+from tallyline.database import database_url, open_database, reading
+from tallyline.errors import Denied, NodeFailed
 from tallyline.sources.sql import SqlSource
 from tallyline.window import Grain, Window, parse_moment
 
@@ -30,16 +29,30 @@ MOMENTS = "SELECT created_at AS time, 1 AS orders FROM orders WHERE created_at >
 
 
 JULY = Window(parse_moment("2026-07-01", UTC_ZONE), parse_moment("2026-08-01", UTC_ZONE))
+GIVEN = {"grain": Grain.HOUR, "now": JULY.since, "zone": UTC_ZONE}
 PARIS_DAY = Window(parse_moment("2026-07-14", PARIS), parse_moment("2026-07-15", PARIS))
 
 
+RECURSIVE = """
+    WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {until})
+    SELECT {told} AS orders FROM numbers
+"""
+NUMBERS = {
+    "sqlite": RECURSIVE,
+    "postgresql": RECURSIVE,
+    "mysql": "SELECT {told} AS orders FROM (SELECT seq AS n FROM seq_1_to_{until}) AS numbers",
+}
+
+
 @pytest.fixture
-def shop(warehouse_url: str) -> Iterator[Engine]:
+def shop(shop_url: str) -> Iterator[Engine]:
     """A shop's database as a source is given it, with the orders' times as the shop's clock showed them."""
-    make(warehouse_url, "CREATE TABLE orders (created_at TIMESTAMP, country TEXT)")
-    for time in ("2026-07-13 23:59:59", "2026-07-14 00:00:00", "2026-07-14 23:59:59", "2026-07-15 00:00:00"):
-        make(warehouse_url, f"INSERT INTO orders VALUES ('{time}', 'FR')")  # noqa: S608
-    with reading(warehouse_url) as engine:
+    kind = "DATETIME" if shop_url.startswith("mysql") else "TIMESTAMP"
+    make(shop_url, f"CREATE TABLE orders (created_at {kind}, country TEXT)")
+    times = ("2026-07-13 23:59:59", "2026-07-14 00:00:00", "2026-07-14 23:59:59", "2026-07-15 00:00:00")
+    values = ", ".join(f"('{time}', 'FR')" for time in times)
+    make(shop_url, f"INSERT INTO orders VALUES {values}")  # noqa: S608
+    with reading(shop_url) as engine:
         yield engine
 
 
@@ -54,10 +67,15 @@ def postgres_shop(postgres_url: str) -> Iterator[Engine]:
 
 def make(url: str, statement: str) -> None:
     """Write to a database, past what is tested."""
-    engine = create_engine(url)
+    engine = open_database(database_url(url))
     with engine.begin() as connection:
         connection.exec_driver_sql(statement)
     engine.dispose()
+
+
+def numbers(database: Engine, told: str = "n", until: int = 5000) -> str:
+    """Return a query whose rows are the numbers from one on."""
+    return NUMBERS[database.dialect.name].format(told=told, until=until)
 
 
 def rows(database: Engine, query: str, window: Window = JULY, zone: ZoneInfo = UTC_ZONE) -> list[Row]:
@@ -116,7 +134,7 @@ def test_a_bound_may_be_used_twice_or_not_at_all(shop: Engine) -> None:
 
 def test_an_unknown_bound_is_refused_with_those_that_exist(shop: Engine) -> None:
     said = r'the query asks for ":untill"; did you mean "until"\? There are: grain, since, until'
-    with pytest.raises(SourceFailed, match=said):
+    with pytest.raises(Denied, match=said):
         rows(shop, "SELECT 1 AS orders WHERE 1 < :untill")
 
 
@@ -130,30 +148,29 @@ def test_like_is_written_as_in_any_sql(shop: Engine) -> None:
 
 
 @pytest.mark.parametrize("statement", ["INSERT INTO orders (country) VALUES ('DE') RETURNING 1", "DELETE FROM orders"])
-def test_a_query_that_writes_is_refused(shop: Engine, warehouse_url: str, statement: str) -> None:
-    with pytest.raises(SourceFailed, match=r"^the database refused: "):
+def test_a_query_that_writes_is_refused(shop: Engine, statement: str) -> None:
+    with pytest.raises(Denied, match=r"^the database refused: "):
         rows(shop, statement)
     assert only_row(shop, "SELECT count(*) AS orders FROM orders") == ({}, {"orders": 4})
 
 
 def test_a_second_statement_is_refused(shop: Engine) -> None:
     graph = SqlSource("shop", "SELECT 1 AS orders; COMMIT; DROP TABLE orders").graph("orders")
-    with pytest.raises(NodeFailed, match=r"multiple commands|one statement"):
-        run(graph, {"shop": shop, "window": JULY, "source_zone": UTC_ZONE, "grain": Grain.HOUR})
+    with pytest.raises(NodeFailed, match=r"multiple commands|one statement|error in your SQL syntax"):
+        run(graph, {"shop": shop, "window": JULY, **GIVEN, "source_zone": UTC_ZONE})
     assert only_row(shop, "SELECT count(*) AS orders FROM orders") == ({}, {"orders": 4})
 
 
 def test_code_that_is_given_the_database_cannot_write_to_it_either(shop: Engine) -> None:
-    with shop.connect() as connection, pytest.raises(Exception, match=r"readonly database|read-only transaction"):
+    with (
+        shop.connect() as connection,
+        pytest.raises(Exception, match=r"readonly database|read-only transaction|READ ONLY transaction"),
+    ):
         connection.exec_driver_sql("INSERT INTO orders (country) VALUES ('DE')")
 
 
 def test_rows_stream_and_are_not_gathered_first(shop: Engine) -> None:
-    endless = """
-        WITH RECURSIVE count(orders) AS (SELECT 1 UNION ALL SELECT orders + 1 FROM count WHERE orders < 1000000000)
-        SELECT orders FROM count
-    """
-    answer = read_sql(shop, endless, JULY, UTC_ZONE)
+    answer = read_sql(shop, numbers(shop, until=1_000_000_000), JULY, UTC_ZONE)
     assert [metrics["orders"] for _, metrics in islice(answer, 2500)] == list(range(1, 2501))
     close = getattr(answer, "close")  # noqa: B009  # an iterator to the type checker, a generator in fact
     close()
@@ -161,39 +178,37 @@ def test_rows_stream_and_are_not_gathered_first(shop: Engine) -> None:
 
 def test_a_misspelt_column_is_told_with_the_one_that_is_near(postgres_shop: Engine) -> None:
     said = r'column "totl" does not exist. Perhaps you meant to reference the column "shop.total"'
-    with pytest.raises(SourceFailed, match=said):
+    with pytest.raises(Denied, match=said):
         rows(postgres_shop, "SELECT totl FROM (SELECT 1 AS total) AS shop")
 
 
 def test_many_rows_come_in_order_and_whole(shop: Engine) -> None:
-    numbers = """
-        WITH RECURSIVE count(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM count WHERE n < 5000)
-        SELECT n AS orders FROM count ORDER BY n
-    """
-    assert [metrics["orders"] for _, metrics in rows(shop, numbers)] == list(range(1, 5001))
+    for until in (1, 999, 1000, 1001, 5000):
+        answer = rows(shop, numbers(shop, until=until))
+        assert [metrics["orders"] for _, metrics in answer] == list(range(1, until + 1))
 
 
 def test_a_refusal_is_told_without_the_query(shop: Engine) -> None:
-    with pytest.raises(SourceFailed) as refused:
+    with pytest.raises(Denied) as refused:
         rows(shop, "SELECT secret_column AS orders FROM no_such_table WHERE 1 < :since")
     assert "no_such_table" in str(refused.value)
     assert not any(part in str(refused.value) for part in ("secret_column", "SELECT", "sqlalche.me", "\n"))
 
 
 def test_a_refusal_in_the_middle_ends_the_read(shop: Engine) -> None:
-    numbers = """
-        WITH RECURSIVE count(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM count WHERE n < 5000)
-        SELECT {} AS orders FROM count
-    """
-    half = {"sqlite": "abs(CASE n WHEN 3000 THEN -9223372036854775808 ELSE n END)", "postgresql": "1 / (3000 - n)"}
-    with pytest.raises(SourceFailed, match=r"overflow|division by zero"):
-        rows(shop, numbers.format(half[shop.dialect.name]))
+    half = {
+        "sqlite": "abs(CASE n WHEN 3000 THEN -9223372036854775808 ELSE n END)",
+        "postgresql": "1 / (3000 - n)",
+        "mysql": "18446744073709548615 + n",
+    }
+    with pytest.raises(Denied, match=r"overflow|division by zero|out of range"):
+        rows(shop, numbers(shop, half[shop.dialect.name]))
 
 
 def test_a_declared_source_reads_its_service_under_its_own_name(shop: Engine) -> None:
     read: list[object] = []
     graph = SqlSource("shop", MOMENTS).graph("orders").followed_by(node(read.append, name="keep"))
-    report = run(graph, {"shop": shop, "window": PARIS_DAY, "source_zone": PARIS, "grain": Grain.HOUR})
+    report = run(graph, {"shop": shop, "window": PARIS_DAY, **GIVEN, "source_zone": PARIS})
     assert [counts.name for counts in report.nodes] == ["orders", "keep"]
     assert len(read) == report["orders"].rows_out == 2
 
@@ -201,7 +216,7 @@ def test_a_declared_source_reads_its_service_under_its_own_name(shop: Engine) ->
 def test_a_declared_source_that_fails_names_itself_and_its_service(shop: Engine) -> None:
     graph: Graph = SqlSource("shop", "SELECT 1 FROM nowhere").graph("orders")
     with pytest.raises(NodeFailed, match=r'^orders failed: the database "shop" refused: .*nowhere'):
-        run(graph, {"shop": shop, "window": JULY, "source_zone": UTC_ZONE, "grain": Grain.HOUR})
+        run(graph, {"shop": shop, "window": JULY, **GIVEN, "source_zone": UTC_ZONE})
 
 
 def test_values_of_postgresql_are_dims_or_metrics_by_their_type(postgres_shop: Engine) -> None:
@@ -265,7 +280,7 @@ def test_postgresql_refuses_what_writes_from_inside_a_select(
     postgres_shop: Engine, postgres_url: str, query: str
 ) -> None:
     make(postgres_url, "CREATE SEQUENCE numbers")
-    with pytest.raises(SourceFailed, match=r"read-only|read-write"):
+    with pytest.raises(Denied, match=r"read-only|read-write"):
         rows(postgres_shop, query)
 
 
@@ -287,3 +302,105 @@ def test_sqlite_compares_the_window_rightly_with_dates_and_with_times(tmp_path: 
     with reading("sqlite:///shop.db", tmp_path) as shop:
         found = rows(shop, "SELECT at FROM orders WHERE at >= :since AND at < :until", PARIS_DAY, PARIS)
     assert [dims["at"] for dims, _ in found] == within
+
+
+@pytest.fixture
+def mysql_shop(mysql_url: str) -> Iterator[Engine]:
+    """An empty database of MariaDB as a source is given it."""
+    with reading(mysql_url) as engine:
+        yield engine
+
+
+@pytest.fixture
+def paris_is_known(mariadb: Engine) -> Iterator[None]:
+    """The time zone of Paris for 2026, as mysql_tzinfo_to_sql would tell it to the server."""
+    moments = [parse_moment(f"{day}T01:00", UTC_ZONE) for day in ("2025-10-26", "2026-03-29", "2026-10-25")]
+    changes = ", ".join(f"(9001, {int(moment.timestamp())}, {at % 2})" for at, moment in enumerate(moments))
+    told = (
+        "time_zone (Time_zone_id) VALUES (9001)",
+        "time_zone_name VALUES ('Europe/Paris', 9001)",
+        "time_zone_transition_type VALUES (9001, 0, 3600, 0, 'CET'), (9001, 1, 7200, 1, 'CEST')",
+        f"time_zone_transition VALUES {changes}",
+    )
+    with mariadb.connect() as connection:
+        for rows_of_a_table in told:
+            connection.exec_driver_sql(f"INSERT INTO mysql.{rows_of_a_table}")
+        yield
+        for rows_of_a_table in told:
+            connection.exec_driver_sql(f"TRUNCATE mysql.{rows_of_a_table.split()[0]}")
+
+
+TOLD_BY_MYSQL = "SELECT @@time_zone AS zone, date(from_unixtime(1783981800)) AS told"  # 2026-07-13 22:30 in UTC
+
+
+@pytest.mark.usefixtures("paris_is_known")
+def test_the_session_of_mysql_is_in_the_zone_of_the_source(mysql_shop: Engine) -> None:
+    year = Window(parse_moment("2026-01-01", PARIS), parse_moment("2026-12-01", PARIS))
+    for zone, name, told in ((PARIS, "Europe/Paris", date(2026, 7, 14)), (UTC_ZONE, "+00:00", date(2026, 7, 13))):
+        assert rows(mysql_shop, TOLD_BY_MYSQL, year, zone) == [({"zone": name, "told": told}, {})]
+
+
+def test_a_server_without_zones_is_told_the_offset_where_there_is_only_one(mysql_shop: Engine) -> None:
+    tokyo = ZoneInfo("Asia/Tokyo")
+    for zone, offset in ((ZoneInfo("America/New_York"), "-04:00"), (tokyo, "+09:00")):
+        [(dims, _)] = rows(mysql_shop, TOLD_BY_MYSQL, JULY, zone)
+        assert dims["zone"] == offset
+
+
+def test_a_server_without_zones_is_not_told_one_of_two_offsets(mysql_shop: Engine) -> None:
+    zone = ZoneInfo("America/New_York")
+    march = Window(parse_moment("2026-03-01", zone), parse_moment("2026-04-01", zone))
+    with pytest.raises(Denied) as denied:
+        rows(mysql_shop, TOLD_BY_MYSQL, march, zone)
+    assert str(denied.value) == (
+        "the database does not know the time zone America/New_York, whose clock is changed in the window; "
+        'load its zones with mysql_tzinfo_to_sql, or declare timezone = "UTC"'
+    )
+
+
+@pytest.mark.usefixtures("paris_is_known")
+@pytest.mark.parametrize(
+    ("kind", "zone", "orders"),
+    [("DATETIME", PARIS, 3), ("DATETIME", UTC_ZONE, 4), ("TIMESTAMP", PARIS, 4), ("TIMESTAMP", UTC_ZONE, 4)],
+)
+def test_a_datetime_of_mysql_is_in_the_zone_of_the_source_and_a_timestamp_is_a_moment(
+    mysql_shop: Engine, mysql_url: str, kind: str, zone: ZoneInfo, orders: int
+) -> None:
+    told = ", ".join(f"('2026-07-{each}')" for each in ("13 22:00", "13 23:59", "14 00:00", "14 21:59", "14 22:00"))
+    engine = open_database(database_url(mysql_url))
+    with engine.begin() as connection:  # the times are in UTC, all but the last on 14 July in Paris
+        connection.exec_driver_sql("SET SESSION time_zone = '+00:00'")
+        connection.exec_driver_sql(f"CREATE TABLE orders (created_at {kind})")
+        connection.exec_driver_sql(f"INSERT INTO orders VALUES {told}")  # noqa: S608
+    engine.dispose()
+    counted = "SELECT count(*) AS orders FROM orders WHERE created_at >= :since AND created_at < :until"
+    assert rows(mysql_shop, counted, PARIS_DAY, zone) == [({}, {"orders": orders})]
+
+
+def test_nothing_of_a_read_is_left_to_whoever_is_given_the_database(shop: Engine) -> None:
+    asked = {
+        "sqlite": "PRAGMA query_only",
+        "postgresql": "SELECT current_setting('statement_timeout') || current_setting('TimeZone')",
+        "mysql": "SELECT concat(@@time_zone, @@max_statement_time)",
+    }
+    with shop.connect() as connection:
+        before = connection.exec_driver_sql(asked[shop.dialect.name]).scalar()
+    rows(shop, "SELECT count(*) AS orders FROM orders", zone=ZoneInfo("Asia/Tokyo"))
+    with shop.connect() as connection:
+        assert connection.exec_driver_sql(asked[shop.dialect.name]).scalar() == before
+
+
+def test_a_database_of_code_that_may_write_is_only_read(shop_url: str) -> None:
+    make(shop_url, "CREATE TABLE orders (n INTEGER)")
+    engine = open_database(database_url(shop_url))
+    with pytest.raises(Denied, match=r"^the database refused: "):
+        rows(engine, "INSERT INTO orders VALUES (1)")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO orders VALUES (1)")
+    assert rows(engine, "SELECT count(*) AS orders FROM orders") == [({}, {"orders": 1})]
+    engine.dispose()
+
+
+def test_an_interval_becomes_seconds_and_an_array_stays_several_values(postgres_shop: Engine) -> None:
+    query = "SELECT interval '1 minute 1.5 seconds' AS wait, ARRAY[1.5, 2]::float8[] AS times"
+    assert only_row(postgres_shop, query) == ({}, {"wait": 61.5, "times": [1.5, 2.0]})

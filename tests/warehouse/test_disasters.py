@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -9,6 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import Engine, create_engine, event, make_url
@@ -85,6 +87,64 @@ def test_a_disk_that_is_full_loses_nothing_that_was_done(tmp_path: Path) -> None
     with open_warehouse(url, UTC_ZONE, write=True) as warehouse:
         publish(warehouse, told(99))
     assert everything(url) != before
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 24 MB, which only root can make."""
+    folder = Path("/tmp", f"tallyline-{uuid4().hex}")  # noqa: S108  # pytest's folders are closed to the server's user
+    folder.mkdir()
+    making = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)]
+    made = subprocess.run(making, capture_output=True, text=True, check=False)
+    if made.returncode:
+        folder.rmdir()
+        pytest.skip(f"no file system can be made here: {made.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)  # noqa: S607  # root's own path
+    folder.rmdir()
+
+
+@pytest.fixture
+def url_on_small_disk(postgres: Engine, small_disk: Path) -> Iterator[str]:
+    """The URL of an empty PostgreSQL database whose tables lie on the small disk."""
+    name, place = f"test_{uuid4().hex}", small_disk / "tables"
+    place.mkdir()
+    with postgres.connect() as connection:
+        owner = Path(str(connection.exec_driver_sql("SHOW data_directory").scalar())).stat()
+        os.chown(place, owner.st_uid, owner.st_gid)
+        connection.exec_driver_sql(f"CREATE TABLESPACE {name} LOCATION '{place}'")
+        connection.exec_driver_sql(f"CREATE DATABASE {name} TABLESPACE {name}")
+        yield postgres.url.set(database=name).render_as_string(hide_password=False)
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+        connection.exec_driver_sql(f"DROP TABLESPACE {name}")
+
+
+def test_a_disk_of_postgresql_that_is_full_loses_nothing_that_was_done(
+    url_on_small_disk: str, small_disk: Path
+) -> None:
+    url, lot, failures, filler = url_on_small_disk, Random(9), 0, small_disk / "filler"  # noqa: S311  # no secret
+
+    def fill(_: object) -> None:
+        filler.write_bytes(bytes(shutil.disk_usage(small_disk).free))
+
+    with open_warehouse(url, UTC_ZONE, write=True) as warehouse:
+        publish(warehouse, told(0))
+    before = everything(url)
+    for turn in range(1, TIMES):
+        with open_warehouse(url, UTC_ZONE, write=True) as warehouse:
+            with at_statement(lot.randint(1, 30), fill):
+                try:
+                    publish(warehouse, told(turn))
+                except RunFailed as failed:
+                    failures += 1
+                    assert "No space left on device" in str(failed)  # noqa: PT017
+                else:
+                    before = []
+            filler.unlink(missing_ok=True)
+        after = everything(url)
+        assert before in ([], after)
+        before = after
+    assert failures > TIMES // 3
 
 
 def test_a_connection_that_drops_loses_nothing_that_was_done(postgres_url: str) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from functools import cache
 from itertools import count, product
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, event, settings
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from tallyline.warehouse import Reading, Warehouse
 
-EXAMPLES = int(os.environ.get("EXAMPLES", "8"))
+EXAMPLES = int(os.environ.get("EXAMPLES", "6"))
 OPERATIONS = 20
 
 PLAN = {
@@ -84,6 +84,7 @@ class Told(NamedTuple):
 
 
 Facts = dict[Key, float]
+Marks = dict[tuple[str, Grain], datetime]
 
 
 @cache
@@ -142,17 +143,14 @@ def rolled_up(facts: Facts, by: Grain, into: Grain) -> Facts:
 
 @dataclass
 class State:
-    """All that is known at a moment.
+    """All that is known at a moment, but for what was cleaned away since.
 
-    `read` are the half hours that were read of each source; `kept` those of them whose values were not cleaned away,
-    at each grain of facts. `since` is the begin of the first window in which a source told of a metric.
+    `read` are the half hours that were read of each source. `since` is the begin of the first window in which a source
+    told of a metric.
     """
 
     facts: dict[Grain, Facts] = field(default_factory=lambda: {Grain.HOUR: {}, Grain.DAY: {}})
     read: dict[str, set[datetime]] = field(default_factory=lambda: {source: set() for source in SOURCES})
-    kept: dict[tuple[str, Grain], set[datetime]] = field(
-        default_factory=lambda: {key: set() for key in product(SOURCES, FACTS)}
-    )
     since: dict[tuple[str, str], datetime] = field(default_factory=dict)
 
     def publish(self, source: str, window: Window, rows: Facts, read_at: datetime) -> None:
@@ -169,18 +167,23 @@ class State:
         }
         days |= rolled_up(of_days, Grain.HOUR, Grain.DAY)
         if window.since < read_at:
-            for known in (self.read[source], self.kept[source, Grain.HOUR], self.kept[source, Grain.DAY]):
-                known.update(halves(window.since, min(window.until, read_at)))
+            self.read[source].update(halves(window.since, min(window.until, read_at)))
         for metric in {key.metric for key in rows}:
             self.since[source, metric] = min(window.since, self.since.get((source, metric), window.since))
 
-    def clean(self, source: str, grain: Grain, until: datetime) -> None:
-        """Forget what is older."""
-        facts = self.facts[grain]
-        self.facts[grain] = {key: value for key, value in facts.items() if key.source != source or key.time >= until}
-        self.kept[source, grain] = {half for half in self.kept[source, grain] if half >= until}
+    def known(self, metric: str, grain: Grain, cleaned: Marks) -> set[datetime]:
+        """Return the half hours that all sources of a metric were read for, from where they were cleaned on."""
+        told = [
+            {half for half in self.read[source] if half >= cleaned.get((source, grain), half)}
+            for source in self.tellers(metric)
+        ]
+        return set.intersection(*told) if told else set()
 
-    def answer(self, metric: str, by: Grain, split: str | None, since: datetime | None) -> list[Told]:
+    def tellers(self, metric: str) -> list[str]:
+        """Return the sources of a metric."""
+        return [source for source in SOURCES if (source, metric) in self.since]
+
+    def answer(self, metric: str, by: Grain, split: str | None, since: datetime | None, cleaned: Marks) -> list[Told]:
         """Return a metric's values."""
         kind, base = PLAN[metric].kind, Grain.HOUR if by is Grain.HOUR else Grain.DAY
         totals: dict[tuple[datetime, str | None], list[float]] = {}
@@ -195,19 +198,14 @@ class State:
             times.setdefault(begin(moment, by), set()).add(moment)
         rolled = {key: over_time(kind, values, times[key[0]], base) for key, values in buckets.items()}
         told = {key: value for key, value in rolled.items() if value is not None}
-        tellers = [source for source in SOURCES if (source, metric) in self.since]
-        kept = set.intersection(*(self.kept[source, base] for source in tellers)) if tellers else set()
-        if kind is Kind.COUNT and tellers:
-            first = since or min(times, default=None)
+        known, first = self.known(metric, base, cleaned), since or min(times, default=None)
+        if kind is Kind.COUNT and known and first:
+            begun = begin(max(first, *(self.since[source, metric] for source in self.tellers(metric))), by)
             parts = {part for _, part in told} or (set() if split else {None})
-
-            from_then_on = begin(max(self.since[source, metric] for source in tellers), by)
-            known = {
-                begin(half, by) for half in kept if first and begin(half, by) >= max(begin(first, by), from_then_on)
-            }
-            told = {(bucket, part): 0.0 for bucket in known for part in parts} | told
+            buckets_known = {begin(half, by) for half in known}
+            told = {(bucket, part): 0.0 for bucket in buckets_known if bucket >= begun for part in parts} | told
         return sorted(
-            Told(bucket, (part is None, part or ""), value, halves_of(bucket, by) <= kept)
+            Told(bucket, (part is None, part or ""), value, halves_of(bucket, by) <= known)
             for (bucket, part), value in told.items()
         )
 
@@ -218,7 +216,7 @@ class Oracle:
 
     now: State = field(default_factory=State)
     then: list[tuple[datetime, State]] = field(default_factory=list)
-    hours_gone: dict[str, datetime] = field(default_factory=dict)
+    cleaned: Marks = field(default_factory=dict)
     known_from: datetime = FIRST_DAYS[0]
 
     def publish(self, source: str, window: Window, rows: Facts, read_at: datetime, ended_at: datetime) -> None:
@@ -247,23 +245,27 @@ class Oracle:
     def refuses(self, source: str, window: Window) -> bool:
         """Say whether the window is a part of a day whose hours were cleaned away."""
         parts = [begin(edge, Grain.DAY) for edge in (window.since, window.until) if edge != begin(edge, Grain.DAY)]
-        return any(day < self.hours_gone.get(source, day) for day in parts)
+        return any(day < self.cleaned.get((source, Grain.HOUR), day) for day in parts)
 
     def clean(self, source: str, retention: Retention, now: datetime) -> tuple[int, int]:
         """Forget what is old, as if it had never been known; return how many hours and days that were."""
-        cleaned = {Grain.HOUR: 0, Grain.DAY: 0}
-        for grain, keep in ((Grain.HOUR, retention.hours), (Grain.DAY, retention.days)):
-            if keep is not None:
-                until = begin(now - keep, Grain.DAY)
-                old = [key for key in self.now.facts[grain] if key.source == source and key.time < until]
-                cleaned[grain] = len(old)
-                for state in [self.now, *(state for _, state in self.then)] if old or grain is Grain.DAY else []:
-                    state.clean(source, grain, until)
-                if old and grain is Grain.HOUR:
-                    self.hours_gone[source] = max(until, self.hours_gone.get(source, until))
+        gone = [
+            self.clean_facts(source, grain, begin(now - keep, Grain.DAY)) if keep else 0
+            for grain, keep in ((Grain.HOUR, retention.hours or retention.days), (Grain.DAY, retention.days))
+        ]
         if retention.restatements is not None:
             self.known_from = max(self.known_from, now - retention.restatements)
-        return cleaned[Grain.HOUR], cleaned[Grain.DAY]
+        return gone[0], gone[1]
+
+    def clean_facts(self, source: str, grain: Grain, until: datetime) -> int:
+        """Forget old hours or days; where there are no old hours, nothing becomes unknown."""
+        old = sum(key.source == source and key.time < until for key in self.now.facts[grain])
+        if old or grain is Grain.DAY:
+            self.cleaned[source, grain] = max(until, self.cleaned.get((source, grain), until))
+            for state in (self.now, *(state for _, state in self.then)):
+                for key in [key for key in state.facts[grain] if key.source == source and key.time < until]:
+                    del state.facts[grain][key]
+        return old
 
 
 def windows() -> st.SearchStrategy[tuple[int, int, int, int]]:
@@ -278,8 +280,9 @@ ROWS = st.lists(
     st.tuples(st.integers(0, 60), st.sampled_from([*PLAN]), st.integers(0, 2), st.integers(-4, 40)), max_size=14
 )
 SOURCE = st.sampled_from(SOURCES)
+FIRST_READS = st.lists(st.tuples(SOURCE, windows(), st.just("new"), ROWS, st.just(0)), min_size=2, max_size=2)
 SPLITS = (None, "country", "plan")
-SPANS = st.sampled_from([None, DAY, 2 * DAY, 4 * DAY])
+SPANS = st.sampled_from([None, None, DAY, 2 * DAY, 4 * DAY])
 
 
 def as_reading(source: str, window: Window, rows: Facts) -> Reading:
@@ -349,12 +352,14 @@ class Machine(RuleBasedStateMachine):
         self.first, self.now, self.turn = FIRST_DAYS[0], FIRST_DAYS[0], 0
         self.stack = ExitStack()
 
-    @initialize(first=st.sampled_from(FIRST_DAYS), days=st.integers(6, 12), hours=st.integers(0, 40))
-    def begins(self, first: datetime, days: int, hours: int) -> None:
-        """Open the warehouses at a moment of one of the changes of the clock."""
+    @initialize(first=st.sampled_from(FIRST_DAYS), days=st.integers(8, 14), hours=st.integers(0, 40), reads=FIRST_READS)
+    def begins(self, first: datetime, days: int, hours: int, reads: list[tuple[Any, ...]]) -> None:
+        """Open the warehouses at a moment of one of the changes of the clock, and read the first windows."""
         self.first, self.now = first, first + days * DAY + hours * HALF
         self.oracle.known_from = first
         self.open()
+        for read in reads:
+            self.publishes(*read)
 
     def open(self) -> None:
         """Open both warehouses."""
@@ -463,15 +468,19 @@ class Machine(RuleBasedStateMachine):
             self.open()
         self.check()
 
-    @rule(source=SOURCE, restatements=SPANS)
-    def cleans(self, source: str, restatements: timedelta | None) -> None:
-        """Remove what was restated long ago; hours and days have tests of their own, in test_retention."""
-        retention = Retention(restatements=restatements)
+    @rule(source=SOURCE, hours=SPANS, days=SPANS, restatements=SPANS)
+    def cleans(
+        self, source: str, hours: timedelta | None, days: timedelta | None, restatements: timedelta | None
+    ) -> None:
+        """Remove what is old, after saying how much that is."""
+        retention = Retention(min(hours, days or hours) if hours else None, days, restatements)
         would = [warehouse.clean(source, retention) for warehouse in self.warehouses]
         assert [warehouse.clean(source, retention, write=True) for warehouse in self.warehouses] == would
         assert would[0] == would[1]
         assert not would[0].refused
-        assert (would[0].hours, would[0].days) == self.oracle.clean(source, retention, self.now)
+        gone = self.oracle.clean(source, retention, self.now)
+        event("cleaned" if any(gone) else "nothing to clean")
+        assert (would[0].hours, would[0].days) == gone
         self.check()
 
     @rule()
@@ -530,7 +539,7 @@ class Machine(RuleBasedStateMachine):
         if as_of and as_of < self.oracle.known_from:
             assert told is Refused, asked
         else:
-            assert_same(told, self.oracle.at(as_of).answer(metric, by, split, since), asked)
+            assert_same(told, self.oracle.at(as_of).answer(metric, by, split, since, self.oracle.cleaned), asked)
 
     def teardown(self) -> None:
         """Close the warehouses."""

@@ -268,3 +268,74 @@ def test_the_hours_of_one_source_go_and_those_of_another_are_read_in_part(wareho
         read(warehouse, name=name)
     warehouse.clean("shop", Retention(hours=7 * DAY), write=True)
     assert read(warehouse, HOURS[:1], ("2026-07-01", "2026-07-01 01:00"), name="app").unchanged == 2
+
+
+def test_hours_that_were_cleaned_are_not_known_by_the_hour_even_if_they_are_read_again(warehouse: Warehouse) -> None:
+    read(warehouse)
+    warehouse.clean("shop", Retention(hours=7 * DAY), write=True)
+    read(warehouse, HOURS[12:36], ("2026-07-01", "2026-07-03"))
+    by_hour = warehouse.query("users.new", by="hour", since=at("2026-07-01"))
+    assert [(f"{value.time:%d %H}", value.value, value.complete) for value in by_hour] == [
+        *((hour[8:13], 1, False) for hour in HOURS[12:36]),
+        *((hour[8:13], 1, True) for hour in HOURS[48:]),
+    ]
+    assert [(value.value, value.complete) for value in warehouse.query("users.new")] == [
+        (12, True), (12, True), (24, True),
+    ]  # fmt: skip
+
+
+def test_days_that_were_cleaned_are_not_known_even_if_they_are_read_again(warehouse: Warehouse) -> None:
+    read(warehouse)
+    warehouse.clean("shop", Retention(days=8 * DAY), write=True)
+    assert [value.complete for value in warehouse.query("users.new", since=at("2026-07-01"))] == [True, True]
+    read(warehouse, HOURS[:24], ("2026-07-01", "2026-07-02"))
+    assert [value.complete for value in warehouse.query("users.new")] == [False, True, True]
+    warehouse.clean("shop", Retention(days=8 * DAY), write=True)
+    assert len(warehouse.query("users.new")) == 2
+
+
+def test_where_all_hours_were_cleaned_hours_that_were_read_since_are_zero(warehouse: Warehouse) -> None:
+    read(warehouse, HOURS[:24])
+    warehouse.clean("shop", Retention(hours=8 * DAY), write=True)
+    by_hour = warehouse.query("users.new", by="hour", since=at("2026-07-01"))
+    assert [(f"{value.time:%d %H}", value.value) for value in by_hour] == [(hour[8:13], 0) for hour in HOURS[24:]]
+    assert warehouse.query("users.total", by="hour") == []
+
+
+def test_hours_that_vanished_go_with_the_others(warehouse: Warehouse, clock: time_machine.Traveller) -> None:
+    both = [({"time": hour}, {"users.new": 1, "users.total": 1}) for hour in HOURS]
+    publish(warehouse, reading(both, window(*WHOLE)))
+    clock.move_to(NOW + DAY)
+    publish(warehouse, reading([(time, {"users.new": 1}) for time, _ in both], window(*WHOLE)))
+
+    def then() -> list[str]:
+        return sorted({f"{value.time:%d}" for value in warehouse.query("users.total", by="hour", as_of=NOW)})
+
+    assert then() == ["01", "02", "03"]
+    warehouse.clean("shop", Retention(hours=8 * DAY), write=True)
+    assert then() == ["03"]
+
+
+def test_where_no_hours_were_removed_a_part_of_a_day_is_read(warehouse: Warehouse) -> None:
+    plan = {"visitors": Metric("visitors", kind=Kind.DISTINCT)}
+    rows = [({"time": hour}, {"visitors": 5}) for hour in HOURS]
+    publish(warehouse, reading(rows, window(*WHOLE), plan=plan), plan)
+    warehouse.clean("shop", Retention(hours=7 * DAY), write=True)
+    part = window("2026-07-01 10:00", "2026-07-01 12:00")
+    assert publish(warehouse, reading(rows[10:12], part, plan=plan), plan).unchanged == 2
+    assert {value.complete for value in warehouse.query("visitors", by="hour")} == {True}
+
+
+def test_what_was_cleaned_and_is_read_again_was_not_changed_late(warehouse: Warehouse) -> None:
+    read(warehouse)
+    warehouse.clean("shop", Retention(hours=7 * DAY), write=True)
+    read(warehouse)
+    assert warehouse.lateness("shop", NOW) == []
+
+
+def test_a_distinct_count_that_was_cleaned_away_is_not_told(warehouse: Warehouse) -> None:
+    plan = {"visitors": Metric("visitors", kind=Kind.DISTINCT)}
+    rows = [({"date": day}, {"visitors": 5}) for day in ("2026-07-01", "2026-07-02")]
+    publish(warehouse, reading(rows, window(*WHOLE), grain=Grain.DAY, plan=plan), plan)
+    warehouse.clean("shop", Retention(days=DAY), write=True)
+    assert [warehouse.query("visitors", by=grain) for grain in ("day", "week")] == [[], []]

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import create_engine, text
 
+from tallyline.errors import Refused
 from tallyline.warehouse import Changes, migrations, open_warehouse
 from tallyline.warehouse.connections import Connections
 from tallyline.window import Grain, Window
-from tests.warehouse.publishing import PARIS, at, facts, publish, reading, rows_of, window
+from tests.warehouse.calendars import assert_whole
+from tests.warehouse.publishing import PARIS, UTC_ZONE, at, facts, publish, reading, rows_of, window
 
 if TYPE_CHECKING:
     from tests.warehouse.publishing import Fact
@@ -108,3 +110,22 @@ def test_the_same_window_read_again_changes_nothing(first_release: str) -> None:
     rows = [({"time": fact.time, **json.loads(fact.dims)}, {fact.metric: fact.value}) for fact in before]
     with open_warehouse(first_release, PARIS, write=True) as warehouse:
         assert publish(warehouse, reading(rows, whole, zone=PARIS)) == Changes(unchanged=len(before))
+
+
+def test_the_calendar_holds_all_that_is_kept(first_release: str) -> None:
+    with open_warehouse(first_release, PARIS, write=True) as warehouse:
+        assert_whole(first_release, PARIS, window("2026-03-26", "2026-04-01", PARIS))
+        [(known,)] = rows_of(
+            first_release, "SELECT count(*) FROM known WHERE metric = 'users.new' AND grain = 'day' AND complete"
+        )
+        assert known == 6
+        [(_, value)] = rows_of(first_release, warehouse.sql("users.new", by="month", until=at("2026-04-01", PARIS)))
+        [month] = warehouse.query("users.new", by="month", until=at("2026-04-01", PARIS))
+        assert value == month.value
+
+
+def test_the_calendar_is_cut_in_the_zone_of_the_warehouse_where_a_project_names_another(first_release: str) -> None:
+    with pytest.raises(Refused, match="are cut in Europe/Paris"), open_warehouse(first_release, UTC_ZONE, write=True):
+        pass
+    with open_warehouse(first_release, PARIS, write=True):
+        assert_whole(first_release, PARIS, window("2026-03-26", "2026-04-01", PARIS))

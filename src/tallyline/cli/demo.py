@@ -12,7 +12,7 @@ from tallyline.cli.options import example
 from tallyline.cli.progress import console
 from tallyline.cli.read import read_all
 from tallyline.cli.up import DEFAULT_PORT, serve_project
-from tallyline.demo.projects import is_company, make_company
+from tallyline.demo.projects import has_dlt, is_company, make_company
 from tallyline.errors import Refused, RunFailed
 from tallyline.project import FILE, load_project
 from tallyline.window import utc_now
@@ -33,8 +33,9 @@ __all__ = ["command"]
 def command(folder: Path, *, up: bool, port: int) -> None:
     """Make the simulated company Pagesnap in DIR, read its numbers, and show them.
 
-    Two years of users, API calls, payments and workers are made up, read by six sources into a warehouse, and served as
-    dashboards. In a DIR that has the demo already, only what is new is read.
+    Two years of users, API calls, payments and workers are made up, read by sources of every kind into a warehouse, and
+    served as dashboards. Services such as Stripe and Prometheus are simulated in this process: nothing is sent. In a
+    DIR that has the demo already, only what is new is read.
     """
     screen = console()
     if not (folder / FILE).exists():
@@ -42,6 +43,9 @@ def command(folder: Path, *, up: bool, port: int) -> None:
         began = time.monotonic()
         make_company(folder, utc_now())
         screen.print(f"   product.db is there, {time.monotonic() - began:.1f} s")
+        if not has_dlt():
+            without = 'without dlt, there are no support tickets; it comes with pip install "tallyline[dlt]"'
+            screen.print(f"   {without}", markup=False)
     elif not is_company(folder):
         msg = f"{folder} holds another project; say where the demo is to be: tallyline demo DIR"
         raise Refused(msg)

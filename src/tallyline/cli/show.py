@@ -82,6 +82,8 @@ def command(
         raise click.UsageError("--last says when the window begins and ends; leave out --since and --until")
     if as_json + as_csv + as_sql > 1:
         raise click.UsageError("only one of --json, --csv and --sql can be had at once")
+    if as_sql and (compare or as_of):
+        raise click.UsageError("--sql tells values as they are now, and no others; leave out --compare and --as-of")
     project = load_project(folder)
     meant, zone = named(project.plan, metric), project.zone
     begin, end = _ends(since, until, last, zone)

@@ -202,6 +202,14 @@ _TABLES: Final = """
         plan TEXT NOT NULL,
         status TEXT NOT NULL
     );
+    CREATE TABLE subscriptions (
+        id INTEGER PRIMARY KEY,
+        user_id INTEGER NOT NULL UNIQUE REFERENCES users (id),
+        plan TEXT NOT NULL,
+        amount_cents INTEGER NOT NULL,
+        started_at TEXT NOT NULL,
+        ended_at TEXT
+    );
     CREATE TABLE worker_states (
         recorded_at TEXT NOT NULL,
         worker TEXT NOT NULL,
@@ -231,6 +239,9 @@ _ADD_API_KEY: Final = "INSERT INTO api_keys VALUES (NULL, ?, datetime(?, 'unixep
 _ADD_VISIT: Final = "INSERT INTO visits VALUES (datetime(?, 'unixepoch'), ?, ?, ?)"
 _ADD_EVENT: Final = "INSERT INTO events VALUES (NULL, ?, ?, datetime(?, 'unixepoch'), ?)"
 _ADD_PAYMENT: Final = "INSERT INTO payments VALUES (NULL, ?, datetime(?, 'unixepoch'), ?, 'USD', ?, ?)"
+_ADD_SUBSCRIPTION: Final = """
+    INSERT INTO subscriptions VALUES (NULL, ?, ?, ?, datetime(?, 'unixepoch'), datetime(?, 'unixepoch'))
+"""
 _ADD_WORKER_STATE: Final = "INSERT INTO worker_states VALUES (datetime(?, 'unixepoch'), ?, ?, ?)"
 
 
@@ -244,6 +255,7 @@ class Counts:
     visits: int
     events: int
     payments: int
+    subscriptions: int
     worker_states: int
 
 
@@ -299,6 +311,7 @@ def _fill(database: sqlite3.Connection, life: _Life) -> Counts:
         api_keys=insert(_ADD_API_KEY, _api_keys(life, users)),
         events=insert(_ADD_EVENT, _events(life, users)),
         payments=insert(_ADD_PAYMENT, _payments(life, users)),
+        subscriptions=insert(_ADD_SUBSCRIPTION, _subscriptions(users)),
         worker_states=insert(_ADD_WORKER_STATE, _worker_states(life)),
     )
 
@@ -625,6 +638,11 @@ def _payments(life: _Life, users: Iterable[_User]) -> list[_Row]:
         if moment < (user.left or life.span.end)
     ]
     return [(user, moment, cents, plan, status) for moment, user, cents, plan, status in sorted(payments)]
+
+
+def _subscriptions(users: Iterable[_User]) -> list[_Row]:
+    subscribed = sorted((user.subscribed, user.id, user) for user in users if user.subscribed is not None)
+    return [(number, user.plan.name, user.plan.cents, began, user.left) for began, number, user in subscribed]
 
 
 def _due_dates(user: _User, end: int) -> Iterator[int]:

@@ -2,38 +2,60 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import sqlite3
+import sys
 from contextlib import closing
 from datetime import timedelta
 from importlib.resources import files
+from importlib.util import find_spec
 from random import Random
 from typing import TYPE_CHECKING
 
+from tallyline.demo.exports import write_newsletter, write_tickets
 from tallyline.demo.product import make_product
 from tallyline.errors import Refused
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
     from pathlib import Path
 
-__all__ = ["is_company", "make_company", "make_starter"]
+__all__ = ["has_dlt", "is_company", "make_company", "make_starter"]
 
 DAYS_OF_COMPANY = 730
 DAYS_OF_SHOP = 60
 COMPANY_DATABASE = "product.db"
 _MARK = "was made up by `tallyline demo`"
-_FILES = ("tallyline.toml", "sources.py")
-_START = "start = 2020-01-01"
+_PROJECT = "tallyline.toml"
+_FILES = (_PROJECT, "sources.py")
+_OF_COMPANY = (*_FILES, "tap_newsletter.py")
+_START = re.compile(r"start = 2020-01-01( +# (\d+) days before)?")
+_PYTHON = 'tap = ["python", '
 _COUNTRIES = ("DE", "FR", "GB", "US")
 
 
 def make_company(folder: Path, now: datetime) -> None:
-    """Make the demo's project in `folder`: two simulated years of a company that end now."""
+    """Make the demo's project in `folder`: two simulated years of a company that end now.
+
+    Without dlt there are no support tickets, which are read by it.
+    """
     _check_new(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    make_product(folder / COMPANY_DATABASE, until=now, days=DAYS_OF_COMPANY)
-    _write_project("company", folder, now - timedelta(days=DAYS_OF_COMPANY))
+    product = folder / COMPANY_DATABASE
+    make_product(product, until=now, days=DAYS_OF_COMPANY)
+    write_newsletter(folder / "newsletter.csv", product)
+    if has_dlt():
+        write_tickets(folder / "tickets.csv", product)
+        _copy("company", "support.py", folder)
+    _write_project("company", _OF_COMPANY, folder, now, DAYS_OF_COMPANY)
+
+
+def has_dlt() -> bool:
+    """Say whether dlt, an extra, is installed."""
+    return find_spec("dlt") is not None
 
 
 def is_company(folder: Path) -> bool:
@@ -46,7 +68,7 @@ def make_starter(folder: Path, now: datetime) -> None:
     _check_new(folder)
     folder.mkdir(parents=True, exist_ok=True)
     _make_shop(folder / "shop.db", now)
-    _write_project("starter", folder, now - timedelta(days=DAYS_OF_SHOP))
+    _write_project("starter", _FILES, folder, now, DAYS_OF_SHOP)
 
 
 def _check_new(folder: Path) -> None:
@@ -57,11 +79,30 @@ def _check_new(folder: Path) -> None:
         raise Refused(msg)
 
 
-def _write_project(template: str, folder: Path, start: datetime) -> None:
-    for name in reversed(_FILES):
-        text = files("tallyline.demo").joinpath(template, name).read_text(encoding="utf-8")
-        text = text.replace(_START, f"start = {start:%Y-%m-%d}")
-        (folder / name).write_text(text, encoding="utf-8")
+def _write_project(template: str, names: Iterable[str], folder: Path, now: datetime, days: int) -> None:
+    """Write the files of a project, the project file as the last: what has it is whole."""
+    for name in names:
+        if name != _PROJECT:
+            _copy(template, name, folder)
+    text = _text(template, _PROJECT)
+    if (folder / "support.py").exists():
+        text += _text(template, "support.toml")
+    text = text.replace(_PYTHON, f"tap = [{json.dumps(sys.executable)}, ")
+    text = _START.sub(lambda found: _started(found, now, days), text)
+    (folder / _PROJECT).write_text(text, encoding="utf-8")
+
+
+def _started(found: re.Match[str], now: datetime, days: int) -> str:
+    start = now - timedelta(days=min(int(found[2] or days), days))
+    return f"start = {start:%Y-%m-%d}{found[1] or ''}"
+
+
+def _copy(template: str, name: str, folder: Path) -> None:
+    (folder / name).write_text(_text(template, name), encoding="utf-8")
+
+
+def _text(template: str, name: str) -> str:
+    return files("tallyline.demo").joinpath(template, name).read_text(encoding="utf-8")
 
 
 def _make_shop(path: Path, now: datetime) -> None:

@@ -42,7 +42,7 @@ from tallyline.graph.nodes import (
 from tallyline.graph.observers import json_lines, plain, prometheus, together
 from tallyline.graph.report import NodeReport, Report, Skipped, State
 from tallyline.graph.run import run
-from tallyline.graph.services import Service, Services, service, wanted_services
+from tallyline.graph.services import Service, Services, asking_like, service, wanted_services, wrapped
 from tallyline.graph.structure import Cursor, Graph
 
 __all__ = [
@@ -57,6 +57,7 @@ __all__ = [
     "Services",
     "Skipped",
     "State",
+    "asking_like",
     "batch",
     "dedupe",
     "draw",
@@ -84,6 +85,7 @@ __all__ = [
     "together",
     "unbatch",
     "wanted_services",
+    "wrapped",
     "write_csv",
     "write_json_lines",
     "write_parquet",

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from tallyline.errors import GraphError, RunFailed, what_exists
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Mapping
+    from collections.abc import Callable, Container, Iterator, Mapping
     from types import TracebackType
 
-__all__ = ["Service", "Services", "service", "wanted_services"]
+__all__ = ["Service", "Services", "asking_like", "service", "wanted_services", "wrapped"]
 
 
 _AS_NAMED: dict[str, str] = {}
@@ -33,6 +33,34 @@ def service(make: Callable[..., object]) -> Service:
     it is left when the run ends. Parameters of `make` are services too.
     """
     return Service(make)
+
+
+def wrapped(declared: object, around: Callable[[object], AbstractContextManager[object]]) -> Service:
+    """Return a service, or a value that is one, with something around it for as long as it is open.
+
+    >>> from contextlib import nullcontext
+    >>> with Services({"rate": wrapped(1.1, lambda rate: nullcontext(print("opened", rate)))}) as services:
+    ...     services["rate"]
+    opened 1.1
+    1.1
+    """
+
+    @contextmanager
+    def make(**services: object) -> Iterator[object]:
+        with ExitStack() as closing:
+            made = declared.make(**services) if isinstance(declared, Service) else declared
+            service: object = closing.enter_context(made) if isinstance(made, AbstractContextManager) else made
+            closing.enter_context(around(service))
+            yield service
+
+    return Service(asking_like(declared, make))
+
+
+def asking_like(declared: object, make: Callable[..., object]) -> Callable[..., object]:
+    """Let `make` ask for the services that a declared one asks for."""
+    if isinstance(declared, Service):
+        make.__wrapped__ = declared.make  # type: ignore[attr-defined]  # where a signature is looked for
+    return make
 
 
 class Services:

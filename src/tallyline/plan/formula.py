@@ -65,12 +65,17 @@ class Formula:
         >>> formula.evaluate({"users.activated": 0, "users.new": 0}) is None
         True
         """
-        return _folded(
-            self.steps,
+        return self.folded(
             lambda step: _finite(values.get(step) if isinstance(step, str) else step),
             lambda value: None if value is None else 0.0 - value,
             _calculated,
         )
+
+    def folded(
+        self, leaf: Callable[[float | str], _T], negated: Callable[[_T], _T], joined: Callable[[str, _T, _T], _T]
+    ) -> _T:
+        """Work it out in other things than numbers: from its numbers and metrics, each sign from its sides."""
+        return _folded(self.steps, leaf, negated, joined)
 
     def unit(self, units: Mapping[str, str]) -> str:
         """Return the unit that follows from the units of its metrics; "" for a ratio or a plain number.
@@ -83,7 +88,7 @@ class Formula:
         Traceback (most recent call last):
         tallyline.errors.Refused: revenue.paid in "USD" and users.new in "users" cannot be added; both sides of + ...
         """
-        side = _folded(self.steps, lambda step: _leaf_side(step, units), _negated_side, _joined_sides)
+        side = self.folded(lambda step: _leaf_side(step, units), _negated_side, _joined_sides)
         return str(side.unit)
 
     def share(self, units: Mapping[str, str]) -> bool:
@@ -101,7 +106,7 @@ class Formula:
         return self.steps[-1] == "/" and not unit and all(isinstance(step, str) for step in self.steps)
 
     def __str__(self) -> str:
-        return _folded(self.steps, _Written.leaf, _Written.negated, _Written.joined).text
+        return self.folded(_Written.leaf, _Written.negated, _Written.joined).text
 
 
 def parse_formula(text: str) -> Formula:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from tallyline.errors import BadPoint, UnknownName
 from tallyline.plan.metric import Kind
-from tallyline.plan.sketch import Sketch
+from tallyline.plan.sketch import Gathering, Sketch
 from tallyline.window import Grain, Window, start_of_day
 
 if TYPE_CHECKING:
@@ -34,6 +34,12 @@ __all__ = ["Combine", "Normalizer", "Point", "Points", "SeriesKey"]
 
 _WHEN = frozenset({"time", "date", "hour"})
 _LONGEST_DIMS = 1000
+_REMEMBERED = 16_384
+_ONLY_TEXT = frozenset({str})
+_SINGLE = frozenset({float, int})
+_SEVERAL = (array, Sketch)
+_GREATEST = 1e300
+_NEARLY_AN_HOUR = timedelta(hours=1) - timedelta(microseconds=1)
 
 
 SeriesKey = tuple[str, str]
@@ -93,15 +99,28 @@ class Normalizer:
     zone: ZoneInfo
     source_zone: ZoneInfo
     snapshot: bool = False
+    _buckets: dict[tuple[datetime, int], datetime] = field(default_factory=dict, init=False, repr=False)
+    _plain: frozenset[str] = field(default=frozenset(), init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Find the metrics whose values are plain numbers."""
+        special = (Kind.FORMULA, Kind.DURATION)
+        plain = frozenset(name for name, metric in self.plan.items() if metric.kind not in special)
+        object.__setattr__(self, "_plain", plain)
 
     def __call__(self, row: object) -> Iterator[Point]:
         """Return the points of a row, one for each metric that was measured."""
         dims, metrics = _pair(row)
-        self._check_places(dims)
+        if not self.plan.keys().isdisjoint(dims):
+            self._check_places(dims)
         bucket = self._bucket(dims)
         series = _canonical(dims)
-        measured = {name: self._measured(name, value) for name, value in metrics.items() if value is not None}
-        return (Point(name, series, bucket, value) for name, value in measured.items())
+        points = [
+            Point(name, series, bucket, self._measured(name, value))
+            for name, value in metrics.items()
+            if value is not None
+        ]
+        return iter(points)
 
     def _check_places(self, dims: Mapping[str, object]) -> None:
         for name, value in dims.items():
@@ -110,14 +129,16 @@ class Normalizer:
                 raise BadPoint(msg)
 
     def _measured(self, name: str, value: object) -> float | array[float] | Sketch:
+        if name in self._plain:
+            return value if type(value) is float and math.isfinite(value) else self._number(name, value)
         if name not in self.plan:
             raise BadPoint(str(UnknownName("metric in the plan called", str(name), self.plan)))
         kind = self.plan[name].kind
         if kind is Kind.FORMULA:
             msg = f"{name} is worked out from other metrics; give those"
             raise BadPoint(msg)
-        if kind is not Kind.DURATION:
-            return self._number(name, value)
+        if type(value) in _SINGLE and 0 <= value <= _GREATEST:  # type: ignore[operator]
+            return array("d", (value,))  # type: ignore[arg-type]
         if isinstance(value, Sketch):
             return value
         several = value if isinstance(value, list | tuple | array) else [value]
@@ -147,6 +168,29 @@ class Normalizer:
         return number
 
     def _bucket(self, dims: Mapping[str, object]) -> datetime:
+        told = dims.get("time")
+        if type(told) is str:
+            told = _parsed_moment(told)
+        if type(told) is not datetime:
+            return self._bucket_in_window(dims)
+        hour = told.replace(minute=0, second=0, microsecond=0)
+        bucket = self._buckets.get((hour, told.fold))
+        if bucket is None:
+            bucket = self._bucket_in_window(dims)
+            self._remember(hour, bucket)
+        return bucket
+
+    def _remember(self, hour: datetime, bucket: datetime) -> None:
+        """Keep the bucket of an hour of the source where the whole hour lies in it."""
+        last = hour.replace(minute=59, second=59, microsecond=999_999)
+        first, end = (_as_moment(moment, self.source_zone) for moment in (hour, last))
+        is_whole = end - first == _NEARLY_AN_HOUR and self.grain.floor(first, self.zone) == bucket
+        if is_whole and self.grain.floor(end, self.zone) == bucket:
+            if len(self._buckets) >= _REMEMBERED:
+                self._buckets.clear()
+            self._buckets[hour, hour.fold] = bucket
+
+    def _bucket_in_window(self, dims: Mapping[str, object]) -> datetime:
         try:
             bucket = self._moment(dims)
         except OverflowError:
@@ -199,11 +243,19 @@ class Points:
     def add(self, point: Point) -> None:
         """Take in a point; another one for its series and bucket is combined with it, or refused with BadPoint."""
         metric, dims, bucket, value = point
-        if isinstance(value, array | Sketch):
-            self._durations.setdefault((metric, dims), {}).setdefault(bucket, _Durations()).add(value)
-            return
-        values = self._values.setdefault((metric, dims), {})
-        values[bucket] = self._combined(values[bucket], point) if bucket in values else value
+        key = (metric, dims)
+        if not isinstance(value, _SEVERAL):
+            values = self._values.get(key)
+            if values is None:
+                values = self._values[key] = {}
+            values[bucket] = self._combined(values[bucket], point) if bucket in values else value
+        else:
+            gathered = self._durations.get(key)
+            if gathered is None:
+                gathered = self._durations[key] = {}
+            if bucket not in gathered:
+                gathered[bucket] = _Durations()
+            gathered[bucket].add(value)
 
     @property
     def series(self) -> Mapping[SeriesKey, Mapping[datetime, Measured]]:
@@ -236,21 +288,28 @@ class Points:
 class _Durations:
     """Durations of one series in one bucket: single ones, and sketches of many."""
 
-    single: array[float] = field(default_factory=lambda: array("d"))
+    single: Gathering = field(default_factory=Gathering)
     sketches: list[Sketch] = field(default_factory=list)
 
     def add(self, value: array[float] | Sketch) -> None:
         if isinstance(value, Sketch):
             self.sketches.append(value)
         else:
-            self.single.extend(value)
+            self.single.add(value)
 
     def sketch(self) -> Sketch | None:
-        sketches = [*self.sketches, *([Sketch.of(self.single)] if self.single else [])]
-        return Sketch.merged(sketches) if sketches else None
+        """Return the sketch of them all, which from now on stands for them."""
+        single = self.single.sketch()
+        sketches = self.sketches if single is None else [*self.sketches, single]
+        if len(sketches) > 1:
+            sketches = [Sketch.merged(sketches)]
+        self.single, self.sketches = Gathering(), sketches
+        return sketches[0] if sketches else None
 
 
 def _pair(row: object) -> tuple[Mapping[str, object], Mapping[str, object]]:
+    if type(row) is tuple and len(row) == 2 and type(row[0]) is type(row[1]) is dict:  # noqa: PLR2004  # nearly all are
+        return row
     match row:
         case (Mapping() as dims, Mapping() as metrics):
             return dims, metrics
@@ -259,11 +318,13 @@ def _pair(row: object) -> tuple[Mapping[str, object], Mapping[str, object]]:
 
 
 def _canonical(dims: Mapping[str, object]) -> str:
-    named = ((str(key), _text(value)) for key, value in dims.items() if key not in _WHEN and value is not None)
-    return _as_json(tuple(named))
+    named = {key: value for key, value in dims.items() if key not in _WHEN}
+    if _ONLY_TEXT.issuperset(map(type, (*named, *named.values()))):
+        return _as_json(tuple(named.items()))
+    return _as_json(tuple((str(key), _text(value)) for key, value in named.items() if value is not None))
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=_REMEMBERED)
 def _as_json(named: tuple[tuple[str, str], ...]) -> str:
     text = json.dumps(dict(named), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     if len(text) > _LONGEST_DIMS:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tallyline.errors import UnknownName
-from tallyline.project.references import filled_in
+from tallyline.reference import filled_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

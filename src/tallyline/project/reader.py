@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["load_project"]
 
 _SECTIONS = ("project", "services", "metrics", "sources", "dashboards", "retention")
-_GIVEN_SERVICES = ("window", "now", "zone", "source_zone", "grain")
+_GIVEN_SERVICES = ("window", "now", "zone", "source_zone", "grain", "folder")
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 
@@ -203,7 +203,7 @@ def _read_source(tables: Tables, name: str, services: Collection[str], settings:
     kind = _kind(tables, table, path)
     if kind is None:
         return None
-    tables.check_keys(table, ["kind", *field_names(kind), *field_names(Options)], path)
+    tables.check_keys(table, dict.fromkeys(["kind", *field_names(kind), *field_names(Options)]), path)
     if isinstance(table.get("service"), str):
         tables.check_name("service", table["service"], services, (*path, "service"))
     options = _read_options(tables, table, settings, path)

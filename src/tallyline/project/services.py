@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from tallyline.errors import Refused
 from tallyline.graph import Service, service
-from tallyline.project.references import filled_in, holds_password
 from tallyline.project.tables import field_names
+from tallyline.reference import filled_in, holds_password
 from tallyline.secret import remember, remember_passwords
 
 if TYPE_CHECKING:
@@ -111,4 +112,10 @@ def _credentials(text: str, what: str, folder: Path) -> str:
     found = filled_in(text, what)
     if not found or found.lstrip().startswith("{"):
         return remember(found)
-    return remember((folder / found).read_text("utf-8"))
+    try:
+        return remember((folder / found).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        place = folder / found
+        msg = f"{what}: its credentials cannot be read from {place}: {reason}; give the path of a file, or JSON"
+        raise Refused(msg) from None

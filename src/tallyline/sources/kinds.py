@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["GROUP", "KINDS", "Kind", "load_kind"]
 
 KINDS = {
+    "dlt": "tallyline.sources.dlt_resource:DltBridge",
+    "google-analytics": "tallyline.sources.google_analytics:GoogleAnalyticsSource",
+    "prometheus": "tallyline.sources.prometheus:PrometheusSource",
+    "sentry": "tallyline.sources.sentry:SentrySource",
+    "singer": "tallyline.sources.singer:SingerBridge",
     "sql": "tallyline.sources.sql:SqlSource",
+    "stripe": "tallyline.sources.stripe:StripeSource",
 }
 
 GROUP = "tallyline.sources"

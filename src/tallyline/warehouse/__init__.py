@@ -1,6 +1,7 @@
 """The metrics store: values by hour and day under named metrics, and the ledger of the runs that wrote them."""
 
 from tallyline.warehouse.answer import Answer, Value
+from tallyline.warehouse.condition import condition_of
 from tallyline.warehouse.coverage import Coverage, Covered
 from tallyline.warehouse.history import History, Version
 from tallyline.warehouse.ledger import Changes, RunRecord
@@ -22,5 +23,6 @@ __all__ = [
     "Value",
     "Version",
     "Warehouse",
+    "condition_of",
     "open_warehouse",
 ]

@@ -34,6 +34,7 @@ __all__ = [
     "covers_since",
     "from_ledger",
     "joined",
+    "joined_windows",
     "lateness",
     "partly",
     "pieces",
@@ -93,14 +94,14 @@ def after_read(
 
 
 def lateness(
-    before: Sequence[Coverage], touched: Iterable[datetime], grain: Grain, read_at: datetime, zone: ZoneInfo
+    before: Sequence[Coverage], touched: Sequence[datetime], grain: Grain, read_at: datetime, zone: ZoneInfo
 ) -> timedelta | None:
     """Return how long after its end the oldest bucket still changed that had been read to its end before."""
-    read = joined(before)
-    for bucket in sorted(touched):
-        end = grain.after(bucket, zone)
-        if any(window.since <= bucket and end <= window.until for window in read):
-            return read_at - end
+    for window in joined(before):
+        for bucket in sorted(bucket for bucket in touched if window.since <= bucket < window.until):
+            end = grain.after(bucket, zone)
+            if end <= window.until:
+                return read_at - end
     return None
 
 
@@ -140,8 +141,13 @@ def replace_pieces(connection: Connection, source: str, after: Sequence[Coverage
 
 def joined(coverage: Iterable[Coverage]) -> list[Window]:
     """Return the windows that were read, those that touch each other as one."""
+    return joined_windows(piece.window for piece in coverage if piece.is_read)
+
+
+def joined_windows(windows: Iterable[Window]) -> list[Window]:
+    """Return windows in the order of time, those that touch each other as one."""
     whole: list[Window] = []
-    for window in sorted((piece.window for piece in coverage if piece.is_read), key=lambda window: window.since):
+    for window in sorted(windows, key=lambda window: window.since):
         if whole and window.since <= whole[-1].until:
             whole[-1] = Window(whole[-1].since, max(whole[-1].until, window.until))
         else:

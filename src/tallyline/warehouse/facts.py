@@ -10,6 +10,7 @@ import json
 import struct
 from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +81,10 @@ def replace(connection: Connection, grain: Grain, run: int, replacement: Replace
     facts, restatements = schema.FACTS[grain], schema.RESTATEMENTS[grain]
     gone = sorted([*replacement.replaced, *replacement.removed])
     if connection.dialect.name == "postgresql":
-        _move(connection, facts, restatements, gone, replacement.whole, run)
+        if replacement.whole and gone:
+            _move_range(connection, facts, restatements, replacement.whole, run)
+        else:
+            _move(connection, facts, restatements, gone, run)
         _copy(connection, facts, sorted([*replacement.added, *replacement.changed]))
     else:
         _insert(connection, restatements, _RESTATED, [(*fact, run) for fact in gone])
@@ -105,7 +109,7 @@ def all_kept(series: int, values: Mapping[int, Measured], run: int) -> list[Fact
     """Return all values of a series as they are kept."""
     if Sketch in set(map(type, values.values())):
         return [kept(series, bucket, value, run) for bucket, value in values.items()]
-    return [(series, bucket, value, run, None) for bucket, value in values.items()]  # type: ignore[misc]  # no sketch
+    return list(zip(repeat(series), values, values.values(), repeat(run), repeat(None)))  # type: ignore[arg-type]  # no sketch
 
 
 def _rows(
@@ -145,22 +149,30 @@ def _delete(connection: Connection, table: Table, rows: Sequence[Fact]) -> None:
         connection.exec_driver_sql(deleting, [row[:2] for row in chunk])
 
 
-def _move(
-    connection: Connection, facts: Table, restatements: Table, rows: Sequence[Fact], whole: Range | None, run: int
-) -> None:
+def _move_range(connection: Connection, facts: Table, restatements: Table, whole: Range, run: int) -> None:
+    """Move all facts of a range to what was restated, on PostgreSQL within the server."""
+    where = """
+        series_id IN (SELECT id FROM series WHERE source = %s)
+        AND bucket >= to_timestamp(%s) AND bucket < to_timestamp(%s)
+    """
+    columns, given = ", ".join(_COLUMNS), (whole.source, whole.since, whole.until)
+    copying = f"INSERT INTO {restatements.name} ({columns}, replaced_by) SELECT {columns}, %s FROM {facts.name}"  # noqa: S608
+    connection.exec_driver_sql(f"{copying} WHERE {where}", (run, *given))
+    connection.exec_driver_sql(f"DELETE FROM {facts.name} WHERE {where}", given)  # noqa: S608  # names of our own
+
+
+def _move(connection: Connection, facts: Table, restatements: Table, rows: Sequence[Fact], run: int) -> None:
     """Move facts to what was restated, on PostgreSQL within the server."""
     columns = ", ".join(f"{facts.name}.{column}" for column in _COLUMNS)
-    keys = "unnest(%s::integer[], %s::bigint[]) AS gone (series_id, bucket)"
-    of_key = f"{facts.name}.series_id = gone.series_id AND {facts.name}.bucket = to_timestamp(gone.bucket)"
-    of_range = f"series.id = {facts.name}.series_id AND series.source = %s AND bucket >= to_timestamp(%s)"
-    using, where = ("series", f"{of_range} AND bucket < to_timestamp(%s)") if whole else (keys, of_key)
     moving = f"""
-        WITH gone_now AS (DELETE FROM {facts.name} USING {using} WHERE {where} RETURNING {columns})
+        WITH gone_now AS (
+            DELETE FROM {facts.name}
+            USING unnest(%s::integer[], %s::bigint[]) AS gone (series_id, bucket)
+            WHERE {facts.name}.series_id = gone.series_id AND {facts.name}.bucket = to_timestamp(gone.bucket)
+            RETURNING {columns}
+        )
         INSERT INTO {restatements.name} ({", ".join(_COLUMNS)}, replaced_by) SELECT *, %s FROM gone_now
     """  # noqa: S608  # names of our own
-    if whole and rows:
-        connection.exec_driver_sql(moving, (whole.source, whole.since, whole.until, run))
-        return
     for chunk in _chunks(rows):
         # the planner takes the keys for few, and would rather read the whole table
         connection.exec_driver_sql("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from sqlalchemy import FromClause, Select, Table
+    from sqlalchemy import ColumnElement, FromClause, Select, Table
     from sqlalchemy.engine import Connection
 
     from tallyline.warehouse.ledger import RunRecord
@@ -54,7 +54,7 @@ class History:
         return newest.value if newest.replaced_by is None else None
 
 
-def facts_as_of(grain: Grain, moment: datetime) -> FromClause:
+def facts_as_of(grain: Grain, moment: ColumnElement[datetime]) -> FromClause:
     """Return the facts as they were known at a moment: with columns bucket, value, series_id and sketch."""
     facts, restated = schema.FACTS[grain], schema.RESTATEMENTS[grain]
     wrote, replaced = schema.run.alias("wrote"), schema.run.alias("replaced")

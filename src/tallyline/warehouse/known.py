@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from tallyline.warehouse import coverage, schema
 from tallyline.warehouse.retention import cleaned_until
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
+    from sqlalchemy import Select
     from sqlalchemy.engine import Connection
 
     from tallyline.window import Grain
@@ -28,11 +30,12 @@ __all__ = ["Known"]
 class Known:
     """The windows in which everything is known of a metric, apart from each other and in order.
 
-    `since` is when its sources began to tell of it.
+    `since` is when its sources began to tell of it; `cleaned` says whether some of it was cleaned away.
     """
 
     windows: Sequence[Window]
     since: datetime | None
+    cleaned: bool
     zone: ZoneInfo
 
     @classmethod
@@ -41,51 +44,84 @@ class Known:
     ) -> Known:
         """Return what is known of a metric by its facts of a grain, or was at a moment: what all its sources have read.
 
-        What was cleaned away is not known any more.
+        What was cleaned away is not known any more, even where a part of it was read again.
         """
-        tells, named = schema.metric_source, schema.metric
-        owners = (
-            select(tells.c.source, func.min(tells.c.since))
-            .join(named, named.c.id == tells.c.metric_id)
-            .where(named.c.name == metric)
-            .group_by(tells.c.source)
-        )
-        if as_of is not None:
-            done = select(schema.run.c.id).where(schema.run.c.ended_at > as_of)
-            owners = owners.where(tells.c.run_id.not_in(done))
-        windows: list[Window] | None = None
-        since: datetime | None = None
-        for source, first in connection.execute(owners).all():
-            pieces = coverage.as_of(connection, source, as_of) if as_of else coverage.pieces(connection, source)
-            read = list(_after(coverage.joined(pieces), cleaned_until(connection, facts, source)))
-            windows = read if windows is None else list(_common(windows, read))
-            since = first if since is None else max(since, first)
-        return cls(windows or [], since, zone)
+        tellers = _tellers_then(connection, metric, facts, as_of) if as_of else _tellers(connection, metric, facts)
+        read = [list(_after(coverage.joined_windows(teller.windows), teller.cleaned)) for teller in tellers]
+        together = reduce(lambda some, others: list(_common(some, others)), read) if read else []
+        since = max((teller.since for teller in tellers), default=None)
+        return cls(together, since, any(teller.cleaned for teller in tellers), zone)
 
-    def is_complete(self, bucket: datetime, grain: Grain) -> bool:
-        """Say whether the bucket was read to its end."""
-        return self._window_of(bucket, grain.after(bucket, self.zone)) is not None
+    def complete(self, buckets: Sequence[int], grain: Grain) -> set[int]:
+        """Return those of some buckets, given in order as seconds since 1970, that were read to their end."""
+        whole: set[int] = set()
+        for window in self.windows:
+            since, until = window.since.timestamp(), grain.floor(window.until, self.zone).timestamp()
+            whole.update(buckets[bisect_left(buckets, since) : bisect_left(buckets, until)])
+        return whole
 
-    def buckets(self, since: datetime, until: datetime | None, grain: Grain) -> Iterator[datetime]:
-        """Yield the beginnings of buckets that are known, if only in part, between two moments."""
+    def buckets(self, since: datetime, until: datetime | None, grain: Grain) -> set[int]:
+        """Return the buckets that are known, if only in part, between two moments, as seconds since 1970."""
         begin = max(grain.floor(since, self.zone), grain.floor(self.since or since, self.zone))
-        last: datetime | None = None
+        known: set[int] = set()
         for window in self.windows:
             first = max(grain.floor(window.since, self.zone), begin)
             end = window.until if until is None else min(window.until, until)
-            if first >= end:
-                continue
-            for bucket in Window(first, end).buckets(grain, self.zone):
-                if last is None or bucket > last:
-                    last = bucket
-                    yield bucket
+            if first < end:
+                known.update(Window(first, end).bucket_seconds(grain, self.zone))
+        return known
 
-    def _window_of(self, since: datetime, until: datetime) -> Window | None:
-        index = bisect_right(self.windows, since, key=lambda window: window.since) - 1
-        if index < 0:
-            return None
-        window = self.windows[index]
-        return window if until <= window.until else None
+
+@dataclass(slots=True)
+class _Teller:
+    """A source that tells of a metric: since when, which windows it has read, up to when these were cleaned away."""
+
+    since: datetime
+    cleaned: datetime | None
+    windows: list[Window] = field(default_factory=list)
+
+
+_tells = schema.metric_source
+_BEGINS = (
+    select(_tells.c.source, func.min(_tells.c.since).label("since"))
+    .join(schema.metric, schema.metric.c.id == _tells.c.metric_id)
+    .where(schema.metric.c.name == bindparam("metric"))
+    .group_by(_tells.c.source)
+)
+
+
+def _all_tellers() -> Select[Any]:
+    teller, covered, cleaned = _BEGINS.subquery("teller"), schema.covered, schema.cleaned
+    is_read = (covered.c.source == teller.c.source) & (covered.c.state != str(coverage.Covered.FAILED))
+    is_cleaned = (cleaned.c.source == teller.c.source) & (cleaned.c.grain == bindparam("grain"))
+    columns = (teller.c.source, teller.c.since, cleaned.c.until, covered.c.since, covered.c.until)
+    return select(*columns).select_from(teller).outerjoin(covered, is_read).outerjoin(cleaned, is_cleaned)
+
+
+_TELLERS = _all_tellers()
+
+
+def _tellers(connection: Connection, metric: str, facts: Grain) -> list[_Teller]:
+    tellers: dict[str, _Teller] = {}
+    for source, begins, cleaned, since, until in connection.execute(_TELLERS, {"metric": metric, "grain": facts}):
+        teller = tellers.setdefault(source, _Teller(begins, cleaned))
+        if since is not None:
+            teller.windows.append(Window(since, until))
+    return list(tellers.values())
+
+
+def _tellers_then(connection: Connection, metric: str, facts: Grain, moment: datetime) -> list[_Teller]:
+    """Return what was told at a moment; what was cleaned away since is not known any more."""
+    later = select(schema.run.c.id).where(schema.run.c.ended_at > moment)
+    begins = connection.execute(_BEGINS.where(_tells.c.run_id.not_in(later)), {"metric": metric})
+    return [
+        _Teller(
+            since,
+            cleaned_until(connection, facts, source),
+            [piece.window for piece in coverage.as_of(connection, source, moment)],
+        )
+        for source, since in begins
+    ]
 
 
 def _after(windows: Iterable[Window], moment: datetime | None) -> Iterator[Window]:

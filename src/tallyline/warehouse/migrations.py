@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy import inspect, text
 
 from tallyline.errors import Refused
-from tallyline.warehouse import coverage
+from tallyline.warehouse import calendar, coverage, settings
 from tallyline.warehouse.views import VIEWS
+from tallyline.window import parse_zone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from tallyline.warehouse.connections import Connections
 
-__all__ = ["MIGRATIONS", "is_empty", "migrate"]
+__all__ = ["MIGRATIONS", "behind", "is_empty", "migrate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ _TYPES = {
         "json": "JSONB",
         "clustered": "",
         "covering": "INCLUDE (value)",
+        "seconds": "CAST(extract(epoch FROM until - bucket) AS INTEGER)",
     },
     "sqlite": {
         "id": "INTEGER PRIMARY KEY",
@@ -49,6 +51,7 @@ _TYPES = {
         "json": "JSON",
         "clustered": "WITHOUT ROWID",
         "covering": "",
+        "seconds": "until - bucket",
     },
 }
 
@@ -113,6 +116,11 @@ def _with_runs(name: str) -> tuple[str, ...]:
         """,  # noqa: S608  # names of our own
         f"DROP TABLE {name}_before",
     )
+
+
+def _work_out_coverage(connection: Connection, zone: ZoneInfo) -> None:
+    coverage.from_ledger(connection, zone)
+    calendar.fill_with_kept(connection, zone)
 
 
 MIGRATIONS = (
@@ -211,6 +219,27 @@ MIGRATIONS = (
                 PRIMARY KEY (source, grain, bucket)
             )
             """,
+            """
+            CREATE TABLE cleaned (
+                source TEXT NOT NULL,
+                grain TEXT NOT NULL,
+                until {moment} NOT NULL,
+                PRIMARY KEY (source, grain)
+            )
+            """,
+            """
+            CREATE TABLE calendar_bucket (
+                grain TEXT NOT NULL,
+                bucket {moment} NOT NULL,
+                until {moment} NOT NULL,
+                day {moment},
+                week {moment},
+                month {moment},
+                quarter {moment},
+                year {moment},
+                PRIMARY KEY (grain, bucket)
+            ) {clustered}
+            """,
             "ALTER TABLE run ADD COLUMN holder TEXT NOT NULL DEFAULT ''",
             "ALTER TABLE run ADD COLUMN definition TEXT NOT NULL DEFAULT ''",
             "ALTER TABLE run ADD COLUMN lateness BIGINT",
@@ -242,7 +271,7 @@ MIGRATIONS = (
             """,
             *VIEWS,
         ),
-        coverage.from_ledger,
+        _work_out_coverage,
     ),
 )
 
@@ -270,13 +299,19 @@ def is_empty(connections: Connections) -> bool:
     return _done(connections) == 0
 
 
+def behind(connections: Connections) -> int:
+    """Count the steps that are yet to be taken; less than zero where a newer release took more than there are here."""
+    return len(MIGRATIONS) - _done(connections)
+
+
 def _apply(connection: Connection, number: int, migration: Migration, zone: ZoneInfo) -> None:
     types = _TYPES[connection.dialect.name]
     connection.execute(text("CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL)"))
     for statement in migration.statements:
         connection.execute(text(statement.format(**types)))
     if migration.finish is not None:
-        migration.finish(connection, zone)
+        kept = settings.get(connection, "timezone")  # of another project's warehouse, which is refused later
+        migration.finish(connection, parse_zone(kept) if kept else zone)
     connection.execute(
         text("INSERT INTO migration (number, name) VALUES (:number, :name)"),
         {"number": number, "name": migration.name},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, delete, exists, func, not_, or_, select
+from sqlalchemy import and_, delete, exists, func, insert, not_, or_, select
 
 from tallyline.errors import Refused, RunFailed
 from tallyline.warehouse import schema, settings
@@ -61,7 +61,7 @@ def clean(
         if write:
             restated = schema.RESTATEMENTS[Grain.DAY]
             connection.execute(delete(restated).where((restated.c.bucket < until) & _of(restated, source)))
-            settings.put_later(connection, _mark(Grain.DAY, source), until)
+            _mark(connection, Grain.DAY, source, until)
     if retention.restatements is not None:
         old_runs = select(schema.run.c.id).where(schema.run.c.ended_at < now - retention.restatements)
         for table in schema.RESTATEMENTS.values():
@@ -103,7 +103,10 @@ def check_known_then(connection: Connection, moment: datetime) -> None:
 
 def cleaned_until(connection: Connection, grain: Grain, source: str) -> datetime | None:
     """Return up to when the hours or days of a source were cleaned away, None where they never were."""
-    return settings.moment(connection, _mark(grain, source))
+    table = schema.cleaned
+    kept = select(table.c.until).where(table.c.source == source, table.c.grain == grain)
+    until: datetime | None = connection.execute(kept).scalar()
+    return until
 
 
 def _clean_hours(
@@ -117,14 +120,13 @@ def _clean_hours(
         there, rolled_up = _metrics_in(connection, hours, source, day), _rolled_up(connection, source, day)
         for name in there.keys() - rolled_up:
             cleaned.refused[name] = cleaned.refused.get(name, 0) + there[name]
-        old = _in(hours, day) & _of(hours, source, there.keys() & rolled_up)
+        old = _in(hours, day) & _of(hours, source, but=there.keys() - rolled_up)
         cleaned.hours += _removed(connection, hours, old, write=write)
-        if write:
-            restated = schema.RESTATEMENTS[Grain.HOUR]
-            gone = _in(restated, day) & _of(restated, source, there.keys() & rolled_up)
-            connection.execute(delete(restated).where(gone))
-    if write:
-        settings.put_later(connection, _mark(Grain.HOUR, source), until)
+    if write and cleaned.hours:
+        restated = schema.RESTATEMENTS[Grain.HOUR]
+        gone = (restated.c.bucket < until) & _of(restated, source, but=cleaned.refused)
+        connection.execute(delete(restated).where(gone))
+        _mark(connection, Grain.HOUR, source, until)
 
 
 def _days(first: datetime, until: datetime, zone: ZoneInfo) -> Iterator[Window]:
@@ -178,14 +180,17 @@ def _in(table: Table, window: Window) -> ColumnElement[bool]:
     return inside
 
 
-def _of(table: Table, source: str, metrics: Collection[str] | None = None) -> ColumnElement[bool]:
+def _of(table: Table, source: str, *, but: Collection[str] = ()) -> ColumnElement[bool]:
     owned: Any = select(schema.series.c.id).where(schema.series.c.source == source)
-    if metrics is not None:
+    if but:
         owned = owned.join(schema.metric, schema.metric.c.id == schema.series.c.metric_id)
-        owned = owned.where(schema.metric.c.name.in_(metrics))
+        owned = owned.where(schema.metric.c.name.not_in(but))
     inside: ColumnElement[bool] = table.c.series_id.in_(owned)
     return inside
 
 
-def _mark(grain: Grain, source: str) -> str:
-    return f"{grain}s of {source} cleaned until"
+def _mark(connection: Connection, grain: Grain, source: str, until: datetime) -> None:
+    table, before = schema.cleaned, cleaned_until(connection, grain, source)
+    connection.execute(delete(table).where(table.c.source == source, table.c.grain == grain))
+    row = {"source": source, "grain": str(grain), "until": max(until, before or until)}
+    connection.execute(insert(table).values(row))

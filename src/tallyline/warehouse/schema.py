@@ -5,20 +5,37 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, Column, Double, Integer, MetaData, PrimaryKeyConstraint, Table, Text, TypeDecorator
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    TypeDecorator,
+    cast,
+    extract,
+    type_coerce,
+)
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.types import JSON, TypeEngine
 
 from tallyline.window import Grain
 
 if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
     from sqlalchemy.engine import Dialect
 
 __all__ = [
     "FACTS",
     "NAMES",
     "RESTATEMENTS",
+    "Moment",
     "alert",
+    "calendar_bucket",
+    "cleaned",
     "covered",
     "daily_value",
     "definition",
@@ -29,6 +46,7 @@ __all__ = [
     "metric_source",
     "run",
     "run_node",
+    "seconds",
     "series",
     "setting",
 ]
@@ -102,6 +120,11 @@ metric_source = Table(
 )
 
 
+def seconds(bucket: ColumnElement[datetime], dialect: str) -> ColumnElement[int]:
+    """Return a bucket as seconds since 1970: an object for each value would cost more."""
+    return cast(extract("epoch", bucket), BigInteger) if dialect == "postgresql" else type_coerce(bucket, Integer)
+
+
 def _facts(name: str) -> Table:
     return Table(
         name,
@@ -158,6 +181,23 @@ incomplete = Table(
     Column("source", Text, primary_key=True),
     Column("grain", Text, primary_key=True),
     Column("bucket", Moment, primary_key=True),
+)
+
+cleaned = Table(
+    "cleaned",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("grain", Text, primary_key=True),
+    Column("until", Moment, nullable=False),
+)
+
+calendar_bucket = Table(
+    "calendar_bucket",
+    metadata,
+    Column("grain", Text, primary_key=True),
+    Column("bucket", Moment, primary_key=True),
+    Column("until", Moment, nullable=False),
+    *(Column(str(grain), Moment) for grain in Grain if grain is not Grain.HOUR),
 )
 
 run = Table(

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from tallyline.errors import Refused, RunFailed, UnknownName
 from tallyline.plan import Kind
-from tallyline.warehouse import access, coverage, history, ledger, migrations, read, settings, write
+from tallyline.warehouse import access, calendar, coverage, history, ledger, migrations, read, settings, write
 from tallyline.warehouse.connections import Connections
 from tallyline.warehouse.ledger import Changes
-from tallyline.warehouse.read import Query
+from tallyline.warehouse.question import Query
 from tallyline.warehouse.retention import check_hours_are_there, check_known_then, clean
 from tallyline.warehouse.sql import as_sql
 from tallyline.warehouse.write import Preview
-from tallyline.window import Clock, Grain, utc_now
+from tallyline.window import Clock, Grain, Window, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from tallyline.warehouse.ledger import RunRecord
     from tallyline.warehouse.reading import Reading
     from tallyline.warehouse.retention import Cleaned
-    from tallyline.window import Window
 
 __all__ = ["Warehouse", "open_warehouse"]
 
@@ -167,6 +166,8 @@ class Warehouse:
             late = coverage.lateness(before, published.touched, reading.grain, record.started_at, self._zone)
             after = coverage.after_read(before, run, record.started_at, reading, self._zone)
             coverage.replace_pieces(connection, reading.source, after, self._zone)
+            covers_since = coverage.covers_since(before, reading, self._zone)
+            calendar.fill(connection, Window(covers_since, reading.window.until), self._zone)
             ledger.end(
                 connection,
                 run,
@@ -175,7 +176,7 @@ class Warehouse:
                 changes=changes,
                 report=report,
                 lateness=late,
-                covers_since=coverage.covers_since(before, reading, self._zone),
+                covers_since=covers_since,
             )
         self._ended(run)
         return changes
@@ -270,14 +271,13 @@ class Warehouse:
     ) -> str:
         """Return a query as SQL over the public views, for Grafana and other tools of this database.
 
-        Raises UnknownName for a metric that was never written, Refused for what one plain query cannot tell.
+        It tells the values that `query` tells, and raises what that raises.
         """
+        asked = Query(metric, Grain(by), since, until, where, split)
         with self._connections.reading() as connection:
-            known = read.metrics(connection)
-            if metric not in known:
-                raise UnknownName("metric in the warehouse called", metric, known)
-            asked = Query(metric, Grain(by), since, until, where, split)
-            return as_sql(asked, known[metric].kind, self._zone, connection.dialect.name)
+            read.query(connection, asked, self._zone, self._formulas)  # what it refuses is refused here, too
+            plan = read.metrics(connection) | self._formulas
+            return as_sql(asked, plan, self._zone, connection.dialect.name)
 
     def grant_reading(self, role: str, password: str) -> None:
         """Let a role of PostgreSQL read the public views, and nothing else; make it if it is missing."""

@@ -34,7 +34,7 @@ _NOT_A_RUN = 0
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What publishing changed: the numbers of values, and the buckets that differ from what was there."""
+    """What publishing changed: the numbers of values, and the buckets that differ from what was known of them."""
 
     changes: Changes
     touched: Sequence[datetime]
@@ -72,7 +72,9 @@ def publish(connection: Connection, run: int, reading: Reading, plan: Plan, zone
     kept = keep_series(connection, reading, owned, metrics)
     difference = _Work.on(connection, run, reading, owned.with_ids(kept), zone).replace()
     buckets = set(map(itemgetter(1), difference.touched()))
-    return Published(difference.changes, [datetime.fromtimestamp(bucket, UTC) for bucket in sorted(buckets)])
+    touched = [datetime.fromtimestamp(bucket, UTC) for bucket in sorted(buckets)]
+    cleaned = cleaned_until(connection, reading.grain, reading.source)
+    return Published(difference.changes, [bucket for bucket in touched if cleaned is None or bucket >= cleaned])
 
 
 def preview(connection: Connection, reading: Reading, plan: Plan, zone: ZoneInfo, most: int) -> Preview:
@@ -99,7 +101,7 @@ class _Work:
     def on(cls, connection: Connection, run: int, reading: Reading, owned: Owned, zone: ZoneInfo) -> _Work:
         seconds = _Seconds()
         new = {
-            owned.ids[key]: {seconds[bucket]: value for bucket, value in values.items()}
+            owned.ids[key]: dict(zip(map(seconds.__getitem__, values), values.values(), strict=True))
             for key, values in reading.points.series.items()
         }
         return cls(connection, run, reading, owned, new, Days(zone), zone)

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from tallyline.errors import Refused
 from tallyline.secret import without_passwords
 
-__all__ = ["filled_in", "holds_password"]
+__all__ = ["filled_in", "holds_password", "looked_up"]
 
 _REFERENCE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 _WHO = re.compile(r"://([^/]*)@")
@@ -29,13 +29,19 @@ def filled_in(text: str, what: str) -> str:
     who = _WHO.search(text)
 
     def value(reference: re.Match[str]) -> str:
-        found = os.environ.get(reference[1]) or reference[2]
-        if found is None:
-            msg = f"{what} needs the environment variable {reference[1]}, which is not set"
-            raise Refused(msg)
+        found = looked_up(reference[1], reference[2], what)
         return quote(found, safe="") if who and reference.start() in range(*who.span(1)) else found
 
     return _REFERENCE.sub(value, text)
+
+
+def looked_up(name: str, default: str | None, what: str) -> str:
+    """Return what the environment has under a name, or the default; raises Refused where there is neither."""
+    found = os.environ.get(name) or default
+    if found is None:
+        msg = f"{what} needs the environment variable {name}, which is not set"
+        raise Refused(msg)
+    return found
 
 
 def holds_password(url: str) -> bool:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sqlalchemy import make_url
 
 from tallyline.errors import Refused
-from tallyline.project.references import filled_in, holds_password
+from tallyline.reference import filled_in, holds_password
 from tallyline.secret import without_passwords
 
 

@@ -1,30 +1,28 @@
-"""A service that is spoken to by HTTP: what may work again is tried again, what does not work is told plainly.
-
-One place knows how: JSON in and out, waits between attempts (with jitter, or as long as the service asks for by
-`Retry-After`), time limits, pages as small objects, and errors of three kinds: Unavailable, Denied, UnexpectedAnswer.
-"""
+"""The client of a service, and what stands in for one."""
 
 from __future__ import annotations
 
 import json
 import logging
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 import httpx2
 import stamina
 
+from tallyline.api.messages import Answer, Request
 from tallyline.errors import Denied, Refused, SourceFailed, Unavailable, UnexpectedAnswer, shortened
 from tallyline.secret import masked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
-__all__ = ["After", "Answer", "Api", "Link", "Offset", "Paging", "Request", "opened", "part"]
+    from tallyline.api.paging import Paging
+
+__all__ = ["Api", "Auth", "opened", "stand_in"]
 
 ATTEMPTS = 5
 LONGEST_WAIT = timedelta(minutes=2)
@@ -36,85 +34,25 @@ _CREDENTIALS, _PERMISSION = 401, 403
 
 logging.getLogger("stamina").addHandler(logging.NullHandler())  # it tells of each wait; on a terminal only if asked to
 
-T = TypeVar("T")
+
+def _mask_log(record: logging.LogRecord) -> bool:
+    record.msg, record.args = masked(record.getMessage()), ()
+    return True
+
+
+for _name in ("httpx2", *(f"httpcore2.{part}" for part in ("connection", "http11", "http2", "proxy", "socks"))):
+    logging.getLogger(_name).addFilter(_mask_log)  # they tell the URLs that are asked for, and headers of answers
+
 Auth = httpx2.Auth
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is asked: a path below the service's URL, parameters of the query, a body that is sent as JSON."""
+class _Bearer(Auth):
+    def __init__(self, token: Callable[[], str]) -> None:
+        self._token = token
 
-    path: str
-    params: Mapping[str, Any] = field(default_factory=dict)
-    body: Mapping[str, Any] | None = None
-
-    @property
-    def method(self) -> str:
-        """What HTTP calls it."""
-        return "GET" if self.body is None else "POST"
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.path}"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What was answered: data that was JSON, and the headers."""
-
-    data: Any
-    headers: Mapping[str, str]
-
-
-class Paging(Protocol):
-    """How a service tells of further pages."""
-
-    def following(self, asked: Request, answer: Answer) -> Request | None:
-        """Return what to ask for the next page, None after the last one."""
-
-
-@dataclass(frozen=True, slots=True)
-class After:
-    """Pages that begin after the last item of the one before, as Stripe has them."""
-
-    items: str = "data"
-    more: str = "has_more"
-    key: str = "id"
-    parameter: str = "starting_after"
-
-    def following(self, asked: Request, answer: Answer) -> Request | None:
-        """Ask for what comes after the last item."""
-        items = part(answer.data, self.items, list)
-        if not items or not part(answer.data, self.more, bool):
-            return None
-        last = part(items[-1], self.key, str)
-        return replace(asked, params={**asked.params, self.parameter: last})
-
-
-@dataclass(frozen=True, slots=True)
-class Offset:
-    """Pages of so many rows, asked for in the body by how many came before, as Google has them."""
-
-    limit: int
-    total: str = "rowCount"
-
-    def following(self, asked: Request, answer: Answer) -> Request | None:
-        """Ask for the rows after these, while there are."""
-        body = dict(asked.body or {})
-        reached = int(body.get("offset", 0)) + self.limit
-        total = answer.data.get(self.total, 0) if isinstance(answer.data, dict) else 0
-        return replace(asked, body={**body, "offset": reached}) if reached < int(total) else None
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """Pages that are told of by the header `Link`, as Sentry and GitHub have them."""
-
-    def following(self, asked: Request, answer: Answer) -> Request | None:
-        """Ask for what the header calls the next page."""
-        told = httpx2.Response(200, headers={"link": answer.headers.get("link", "")}).links.get("next", {})
-        if not told.get("url") or told.get("results") == "false":
-            return None
-        return replace(asked, path=told["url"], params={})
+    def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
+        request.headers["Authorization"] = f"Bearer {self._token()}"
+        yield request
 
 
 class Api:
@@ -122,6 +60,7 @@ class Api:
 
     `token` is sent as ``Authorization: Bearer``, `user` and `password` as Basic; `headers` are sent as they are.
     `credentials` is kept for sources that know what to do with it. `timeout` is how long one answer may take.
+    With a `transport` it stands in for the service, and nobody has to sign in.
     """
 
     def __init__(
@@ -141,6 +80,8 @@ class Api:
         self.url = url.rstrip("/")
         self.name = name
         self.credentials = credentials
+        self.is_stand_in = transport is not None
+        self.attempts = ATTEMPTS
         bearer = {"Authorization": f"Bearer {token}"} if token else {}
         self._client = httpx2.Client(
             headers={"Accept": "application/json", **bearer, **(headers or {})},
@@ -162,6 +103,45 @@ class Api:
         """Return the service with another way of saying who asks."""
         self._client.auth = auth
         return self
+
+    def with_token(self, token: Callable[[], str]) -> Api:
+        """Return the service with a token that does not last: it is asked for before each attempt."""
+        return self.authorized(_Bearer(token))
+
+    def with_headers(self, headers: Mapping[str, str]) -> Api:
+        """Return the service with further headers."""
+        self._client.headers.update(headers)
+        return self
+
+    def reach(self) -> str:
+        """Ask for the service's own URL, and return where and what it answered; whatever that is, it is there.
+
+        Raises Unavailable where it is not, or says so.
+        """
+        try:
+            response = self._client.get(self.url)
+        except httpx2.TransportError as error:
+            msg = f"{self.name or _origin(self.url)}: {_reason(error)}"
+            raise Unavailable(masked(msg)) from error
+        if response.status_code >= _FIRST_SERVER_ERROR:
+            msg = f"{_origin(self.url)} answered {response.status_code} {response.reason_phrase}: {_sample(response)}"
+            raise Unavailable(masked(msg))
+        return f"answers at {_origin(self.url)}"
+
+    @contextmanager
+    def heard_by(self, listener: Callable[[httpx2.Response], None]) -> Iterator[None]:
+        """Tell a listener of every answer, its body read, before it is looked at here."""
+
+        def tell(response: httpx2.Response) -> None:
+            response.read()
+            listener(response)
+
+        listeners = self._client.event_hooks["response"]
+        listeners.append(tell)
+        try:
+            yield
+        finally:
+            listeners.remove(tell)
 
     def get(self, path: str, params: Mapping[str, Any] | None = None, *, needs: str = "") -> Answer:
         """Return what the service answers; parameters that are None are left out."""
@@ -192,12 +172,31 @@ class Api:
         or busy to the end, Denied where it refuses, UnexpectedAnswer where it answers with something that is not JSON.
         """
         try:
-            for attempt in stamina.retry_context(_wait, attempts=ATTEMPTS, timeout=None, wait_initial=0.5, wait_max=20):
+            for attempt in stamina.retry_context(
+                _wait, attempts=self.attempts, timeout=None, wait_initial=0.5, wait_max=20
+            ):
                 with attempt:
                     return self._once(asked, needs)
         except _Garbled as garbled:
             raise UnexpectedAnswer(str(garbled)) from garbled.__cause__
         raise AssertionError  # pragma: no cover  # the last attempt returns or raises
+
+    def exchange(self, url: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        """Return the status and the answer of a server that gives out tokens, which is asked once.
+
+        Raises Unavailable where it is down, slow or busy; what it refuses is returned.
+        """
+        told = f"{self.name or _origin(self.url)}: signing in at {_origin(url)}"
+        try:
+            with httpx2.Client(timeout=self._client.timeout) as client:  # which is told nothing else, and not recorded
+                response = client.post(url, content=body, headers=headers)
+        except httpx2.TransportError as error:
+            msg = f"{told}: {_reason(error)}"
+            raise Unavailable(masked(msg)) from error
+        if response.status_code in _BUSY or response.status_code >= _FIRST_SERVER_ERROR:
+            msg = f"{told} answered {response.status_code} {response.reason_phrase}: {_sample(response)}"
+            raise Unavailable(masked(msg), _asked_to_wait(response))
+        return response.status_code, response.content
 
     def _once(self, asked: Request, needs: str) -> Answer:
         url = self._address(asked)
@@ -240,6 +239,32 @@ class Api:
         return f"{self.name or _origin(self.url)}: {asked.method} {urlsplit(asked.path).path}"
 
 
+def stand_in(answer: Callable[[Request], Answer], url: str, *, name: str = "") -> Api:
+    """Return a service that a function answers for, in this process: nothing is sent, and nobody has to sign in.
+
+    The function is given the path, the parameters of the query as text (a list where one is there more than once), and
+    the body that was JSON.
+
+    >>> shop = stand_in(lambda asked: Answer({"asked": asked.path, **asked.params}, {}), "https://shop.example")
+    >>> shop.get("/orders", {"limit": 2}).data
+    {'asked': '/orders', 'limit': '2'}
+    """
+    return Api(url, name=name, transport=_StandIn(answer))
+
+
+class _StandIn(httpx2.BaseTransport):
+    def __init__(self, answer: Callable[[Request], Answer]) -> None:
+        self._answer = answer
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        given = request.url.params
+        several = {key: given.get_list(key) for key in given}
+        params = {key: values if len(values) > 1 else values[0] for key, values in several.items()}
+        sent = request.read()
+        told = self._answer(Request(request.url.path, params, json.loads(sent) if sent else None))
+        return httpx2.Response(200, headers=dict(told.headers), json=told.data)
+
+
 @contextmanager
 def opened(api: Api) -> Iterator[Api]:
     """Close a service's connections in the end."""
@@ -247,33 +272,6 @@ def opened(api: Api) -> Iterator[Api]:
         yield api
     finally:
         api.close()
-
-
-def part(data: object, path: str, kind: type[T]) -> T:
-    """Return what lies in an answer at a path of keys and numbers, `data.0.id`; raises UnexpectedAnswer.
-
-    >>> part({"data": [{"id": "in_1"}]}, "data.0.id", str)
-    'in_1'
-    >>> part({"data": []}, "rows", list)
-    Traceback (most recent call last):
-    tallyline.errors.UnexpectedAnswer: the answer has no "rows"; it is {"data": []}
-    """
-    found: Any = data
-    for key in path.split("."):
-        try:
-            found = found[int(key)] if isinstance(found, list) else found[key]
-        except (LookupError, TypeError, ValueError):
-            msg = f'the answer has no "{path}"; it is {_shown(data)}'
-            raise UnexpectedAnswer(msg) from None
-    if kind is float and isinstance(found, int) and not isinstance(found, bool):
-        return cast("T", float(found))
-    if not isinstance(found, kind) or (isinstance(found, bool) and kind is not bool):
-        msg = f'"{path}" of the answer is {_shown(found)}, where {_KINDS.get(kind, kind.__name__)} is expected'
-        raise UnexpectedAnswer(msg)
-    return found
-
-
-_KINDS: dict[type, str] = {list: "a list", dict: "an object", str: "text", int: "a whole number", float: "a number"}
 
 
 class _Garbled(SourceFailed):
@@ -314,10 +312,6 @@ def _sample(response: httpx2.Response) -> str:
     except LookupError:  # an encoding that does not exist
         told = repr(response.content)
     return shortened(told) or "nothing"
-
-
-def _shown(data: object) -> str:
-    return shortened(masked(json.dumps(data, ensure_ascii=False, default=str)))
 
 
 def _origin(url: str) -> str:

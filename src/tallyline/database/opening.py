@@ -1,15 +1,16 @@
-"""A database by its URL: the driver, read-only where it is only read, and what it says when it refuses."""
+"""A database by its URL: the driver, and read-only where it is only read."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from tallyline.errors import Refused
 
@@ -20,10 +21,18 @@ if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
-__all__ = ["database_url", "open_database", "reading", "reason", "sqlite_file"]
+__all__ = ["database_url", "open_database", "reading", "sqlite_file"]
 
-_DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}
-_EXTRAS = {"psycopg": "postgres"}
+CONNECT_SECONDS = 10
+_DRIVERS = {
+    "mariadb": "mysql+pymysql",
+    "mysql": "mysql+pymysql",
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+}
+_EXTRAS = {"psycopg": "postgres", "pymysql": "mysql"}
+_READ_ONLY = {"sqlite": "PRAGMA query_only = ON", "mysql": "SET SESSION TRANSACTION READ ONLY"}
+_READ_ONLY |= {"mariadb": _READ_ONLY["mysql"]}
 
 
 def database_url(text: str, folder: Path | None = None) -> URL:
@@ -68,8 +77,11 @@ def open_database(
     file = sqlite_file(url)
     if file and read_only:
         url = _read_only_file(url, file)
+    options: dict[str, Any] = {"json_serializer": as_json} if as_json else {}
+    if url.drivername in _DRIVERS.values() and "connect_timeout" not in url.query:
+        options["connect_args"] = {"connect_timeout": CONNECT_SECONDS}  # else as long as the network lets it
     try:
-        engine = create_engine(url, poolclass=pool, **({"json_serializer": as_json} if as_json else {}))
+        engine = create_engine(url, poolclass=pool, **options)
     except NoSuchModuleError:
         msg = f'there is no driver for "{url.drivername}"; write sqlite:///file.db or postgresql://user:password@host/name'
         raise Refused(msg) from None
@@ -78,8 +90,8 @@ def open_database(
         install = f'"tallyline[{extra}]"' if extra else str(missing.name)
         msg = f"the driver {missing.name} for {url.get_backend_name()} is not installed; pip install {install}"
         raise Refused(msg) from None
-    if read_only and engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _query_only)
+    if read_only and engine.dialect.name in _READ_ONLY:
+        event.listen(engine, "connect", partial(_told, statement=_READ_ONLY[engine.dialect.name]))
     if read_only and engine.dialect.name == "postgresql":
         engine.update_execution_options(postgresql_readonly=True)
     return engine
@@ -95,22 +107,14 @@ def reading(text: str, folder: Path | None = None) -> Iterator[Engine]:
         engine.dispose()
 
 
-def reason(error: Exception) -> str:
-    """Return what the database said, without the statement and its parameters."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    told = getattr(cause, "diag", None)  # PostgreSQL's; elsewhere, and while not connected, there is only the text
-    said = [told.message_primary, told.message_hint] if told and told.message_primary else [str(cause)]
-    return " ".join(". ".join(filter(None, said)).split())
-
-
 def _read_only_file(url: URL, file: Path) -> URL:
     if not file.is_file():
         msg = f"there is no SQLite file {file}"
         raise Refused(msg)
-    return url.set(database=f"file:{quote(str(file))}", query={"mode": "ro", "uri": "true"})
+    return url.set(database=f"file:{quote(str(file))}", query={**url.query, "mode": "ro", "uri": "true"})
 
 
-def _query_only(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+def _told(connection: DBAPIConnection, _: ConnectionPoolEntry, *, statement: str) -> None:
     cursor = connection.cursor()
-    cursor.execute("PRAGMA query_only = ON")
+    cursor.execute(statement)
     cursor.close()
