@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
+import tenacity.nap
 from sqlalchemy import create_engine
 
 from tests import mariadb as mariadb_server
@@ -108,3 +110,11 @@ def chromium() -> str:
     if path is None:
         pytest.skip("no Chromium")
     return path
+
+
+@pytest.fixture(autouse=True)
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that were to be waited before each further attempt; the tests do not wait."""
+    told: list[float] = []
+    monkeypatch.setattr(tenacity.nap, "time", SimpleNamespace(sleep=told.append))
+    return told

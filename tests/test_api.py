@@ -11,7 +11,7 @@ import pytest
 from tallyline.api import After, Api, Link, Offset, Request, opened, part
 from tallyline.errors import Denied, Refused, Unavailable, UnexpectedAnswer, may_work_later
 from tallyline.secret import remember
-from tests.sources.conftest import service, waits
+from tests.sources.conftest import service
 from tests.sources.service import Said
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.sources.service import Asked, Service
 
-__all__ = ["service", "waits"]
+__all__ = ["service"]
 
 
 @pytest.fixture

@@ -1,12 +1,10 @@
-"""What the tests of all sources share: a service on loopback, and retries that do not wait."""
+"""What the tests of all sources share: a service on loopback, and the servers of a product."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
-import tenacity.nap
 
 from tests.sources.servers import Servers, started
 from tests.sources.service import Service, serving
@@ -29,11 +27,3 @@ def servers(tmp_path_factory: pytest.TempPathFactory, postgres: Engine) -> Itera
     """The servers of a product, for all tests in this folder: RabbitMQ alone takes most of a minute to start."""
     with started(tmp_path_factory.mktemp("servers"), postgres) as made:
         yield made
-
-
-@pytest.fixture(autouse=True)
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds that were to be waited before each further attempt; the tests do not wait."""
-    told: list[float] = []
-    monkeypatch.setattr(tenacity.nap, "time", SimpleNamespace(sleep=told.append))
-    return told

@@ -42,7 +42,7 @@ class Kind(ABC):
     @property
     @abstractmethod
     def definition(self) -> str:
-        """What is read, as text: kept with every run."""
+        """What is read, as text; it is kept with every run."""
 
     @abstractmethod
     def graph(self, name: str) -> Graph:
