@@ -20,7 +20,7 @@ from tallyline.recording.masking import Masking
 from tallyline.runner import collect
 from tallyline.secret import remember
 from tests.cli.terminal import make_project
-from tests.sources.conftest import service, waits
+from tests.sources.conftest import service
 from tests.sources.service import Said, serving
 from tests.warehouse.publishing import at, window
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tallyline.project import Project
     from tests.sources.service import Asked, Service
 
-__all__ = ["service", "waits"]
+__all__ = ["service"]
 
 DAY = window("2026-07-14", "2026-07-15")
 NOW = at("2026-07-14 15:20")

@@ -26,7 +26,7 @@ from tallyline.errors import Denied
 from tallyline.warehouse import condition_of
 from tests.cli.terminal import Answer, make_project, tallyline
 from tests.cli.test_failures import guarded, with_wrong_password
-from tests.sources.conftest import service, waits
+from tests.sources.conftest import service
 from tests.sources.service import Said
 from tests.warehouse.publishing import PARIS, UTC_ZONE, at, rows_of
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from tests.sources.service import Service
 
-__all__ = ["guarded", "service", "waits"]
+__all__ = ["guarded", "service"]
 
 PLANTED = "sk_test_pl4nted"
 PROJECT = """\

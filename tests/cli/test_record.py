@@ -15,7 +15,7 @@ from tallyline.testing import replayed
 from tests.cli.terminal import Answer, make_project, tallyline
 from tests.sources import test_sentry as sentry
 from tests.sources import test_stripe as stripe
-from tests.sources.conftest import service, waits
+from tests.sources.conftest import service
 from tests.sources.service import Said
 from tests.warehouse.publishing import at, rows_of
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tests.sources.service import Service
 
-__all__ = ["service", "waits"]
+__all__ = ["service"]
 
 PLANTED = "pl4nted-t0ken"
 PASSWORD = "pl4nted-p4ssword"  # noqa: S105  # it is looked for in all that is written

@@ -11,20 +11,24 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
 
 from tallyline import read_sql
 from tallyline.api import Api
-from tallyline.database import database_url, open_database, reading
+from tallyline.database import Session, database_url, open_database, reading
 from tallyline.database.refusals import TooSlow, refusal
 from tallyline.errors import Denied, Refused, SourceFailed, Unavailable, UnexpectedAnswer, may_work_later
 from tallyline.secret import remember
-from tallyline.window import Window, parse_moment
+from tallyline.sources.sql.counts import Count, read_counts
+from tallyline.sources.sql.probe import _READ_ONLY, probed
+from tallyline.window import Grain, Window, parse_moment
 from tests.sources.cutting import cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from sqlalchemy import Engine
 
@@ -122,7 +126,7 @@ def test_a_query_may_take_as_long_as_it_likes_where_there_is_no_limit(shop_url: 
         assert read(database, time_limit=None) == [({}, {"orders": 1})]
 
 
-def test_a_file_that_is_locked_is_tried_again_and_then_told(tmp_path: Any, waits: list[float]) -> None:  # noqa: ANN401
+def test_a_file_that_is_locked_is_tried_again_and_then_told(tmp_path: Path, waits: list[float]) -> None:
     url = f"sqlite:///{tmp_path / 'shop.db'}"
     do(url, "CREATE TABLE orders (n INTEGER)")
     writer = sqlite3.connect(tmp_path / "shop.db", isolation_level=None)
@@ -294,11 +298,6 @@ def test_a_value_that_python_cannot_hold_is_an_unexpected_answer(postgres_url: s
     assert said.startswith('the database "shop" answered what cannot be read: timestamp too large')
 
 
-def test_a_statement_without_rows_is_no_query(postgres_url: str) -> None:
-    with opened(postgres_url) as database:
-        assert "DECLARE" not in told(Denied, database, "SET statement_timeout = 0")
-
-
 BUSY, DENIED = Unavailable, Denied
 
 
@@ -372,3 +371,101 @@ def test_before_it_is_connected_postgresql_gives_no_code(said: str, kind: type[S
     told_of = refusal(wrapped, "the database")
     assert type(told_of) is kind
     assert to_do in str(told_of)
+
+
+@pytest.mark.parametrize("statement", {"sqlite": "PRAGMA cache_size = 100", "mysql": "SET @answer = 42"}.items())
+def test_what_has_no_rows_is_no_query(
+    request: pytest.FixtureRequest, tmp_path: Path, statement: tuple[str, str]
+) -> None:
+    (tmp_path / "shop.db").touch()
+    kind, asked = statement
+    url = f"sqlite:///{tmp_path / 'shop.db'}" if kind == "sqlite" else request.getfixturevalue("mysql_url")
+    with opened(url) as database:
+        said = told(Denied, database, asked)
+    assert said == 'the database "shop" has no rows for what it was asked; the query of a source is a SELECT'
+
+
+class Conversation:
+    """A driver's connection to a server that answers nothing but its version, and its cursor."""
+
+    description: Any = None
+    rowcount = -1
+    lastrowid = None
+
+    def __init__(self, version: str) -> None:
+        """Take the version that the server tells."""
+        self.version = version
+        self.heard: list[str] = []
+
+    def cursor(self, *_: object) -> Conversation:
+        """Be the cursor as well."""
+        return self
+
+    def execute(self, query: str, parameters: Any = ()) -> None:  # noqa: ANN401  # a driver's
+        """Hear a query; all have one row, with the version."""
+        self.heard.append(query % parameters if parameters else query)
+        self.description = None if query.startswith(("SET", "START")) else [("told", 253, *[None] * 5)]
+        self.left = [] if self.description is None else [(self.version,)]
+
+    def fetchmany(self, _: int = 1) -> list[Any]:
+        """Return the rows that are left."""
+        rows, self.left = self.left, []
+        return rows
+
+    fetchall = fetchmany
+
+    def fetchone(self) -> Any:  # noqa: ANN401  # a row, or None
+        """Return the next row."""
+        return next(iter(self.fetchmany()), None)
+
+    def close(self) -> None:
+        """Close the cursor, and the connection."""
+
+    commit = rollback = close
+
+    def character_set_name(self) -> str:
+        """Say how text is written."""
+        return "utf8mb4"
+
+
+@pytest.mark.parametrize(
+    ("version", "limit"),
+    [("8.4.6", "max_execution_time = 90000"), ("11.8.2-MariaDB", "max_statement_time = 90.0")],
+)
+def test_mysql_and_mariadb_call_the_time_limit_otherwise(
+    monkeypatch: pytest.MonkeyPatch, version: str, limit: str
+) -> None:
+    engine = create_engine("mysql+pymysql://host/shop", poolclass=NullPool)
+    monkeypatch.setattr(engine.dialect, "initialize", lambda _: None)
+    server = Conversation(version)
+    event.listen(engine, "do_connect", lambda *_: server)
+    assert read(engine, "SELECT 1 AS told", time_limit=timedelta(seconds=90)) == [({"told": version}, {})]
+    assert server.heard[1:6] == [
+        "SELECT version()",
+        f"SET SESSION {limit}",
+        "SET SESSION time_zone = +00:00",
+        "SET SESSION TRANSACTION READ ONLY",
+        "START TRANSACTION READ ONLY",
+    ]
+
+
+def test_a_database_of_another_kind_is_read_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = create_engine("sqlite://")
+    monkeypatch.setattr(engine.dialect, "name", "other")
+    assert read(engine) == [({}, {"orders": 1})]
+    [*works, last] = probed(Session(engine, JULY, UTC_ZONE), {"": ONE}, [], Grain.HOUR)
+    assert last == "the query runs; its columns are orders"
+    assert "the transaction is read-only" not in works
+    counts = read_counts(Session(engine, JULY, UTC_ZONE), Count("orders", "n", "at"), JULY.since, UTC_ZONE, Grain.DAY)
+    with pytest.raises(Denied, match='is of the kind other, where "orders" cannot be counted by time; write a query'):
+        next(counts)
+
+
+def test_doctor_says_where_a_source_could_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(_READ_ONLY, "sqlite", "SELECT 0")
+    told_of = probed(Session(create_engine("sqlite://"), JULY, UTC_ZONE, name="shop"), {}, [], Grain.HOUR)
+    next(told_of)
+    with pytest.raises(
+        Denied, match=r'^the database "shop" would let a source write: its transaction is not read-only$'
+    ):
+        next(told_of)
