@@ -1,9 +1,9 @@
 """Measure sources from the service that they read to the warehouse: SQL beside the same query by hand.
 
-PostgreSQL comes from its wheel, with `fsync` and `autovacuum` off; the warehouse is an empty SQLite file, opened
-before. Each read has a process of its own, the contestants take turns, and the table has their medians: seconds, CPU
-seconds of the client and of all processes of the server, and the most memory that the client had. A goal that is
-missed is told, and is no failure.
+PostgreSQL comes from its wheel, with `fsync` and `autovacuum` off; the warehouse is an empty SQLite file, made before.
+Each read has a process of its own, the contestants take turns, and the table has their medians: seconds, CPU seconds of
+the client and of all processes of the server, and the most memory that the client had. A goal that is missed is told,
+and is no failure.
 """
 
 from __future__ import annotations

@@ -300,6 +300,7 @@ def test_where_all_hours_were_cleaned_hours_that_were_read_since_are_zero(wareho
     by_hour = warehouse.query("users.new", by="hour", since=at("2026-07-01"))
     assert [(f"{value.time:%d %H}", value.value) for value in by_hour] == [(hour[8:13], 0) for hour in HOURS[24:]]
     assert warehouse.query("users.total", by="hour") == []
+    assert warehouse.query("users.total", by="hour", as_of=NOW - DAY) == []
 
 
 def test_hours_that_vanished_go_with_the_others(warehouse: Warehouse, clock: time_machine.Traveller) -> None:
@@ -339,3 +340,17 @@ def test_a_distinct_count_that_was_cleaned_away_is_not_told(warehouse: Warehouse
     publish(warehouse, reading(rows, window(*WHOLE), grain=Grain.DAY, plan=plan), plan)
     warehouse.clean("shop", Retention(days=DAY), write=True)
     assert [warehouse.query("visitors", by=grain) for grain in ("day", "week")] == [[], []]
+
+
+def test_a_source_with_a_new_name_reads_no_part_of_a_day_whose_hours_were_cleaned(warehouse: Warehouse) -> None:
+    def read_again(*whole: str) -> Changes:
+        rows = [({"time": hour, "of": "shop"}, {"users.new": 2}) for hour in HOURS if at(hour) in window(*whole)]
+        return publish(warehouse, reading(rows, window(*whole), source="store", sources=("store",)))
+
+    read(warehouse)
+    warehouse.clean("shop", Retention(hours=7 * DAY), write=True)
+    for day in ("2026-07-01", "2026-07-02"):
+        with pytest.raises(RunFailed, match=r"^store is read for a part of a day whose hours were cleaned away"):
+            read_again(f"{day} 10:00", f"{day} 12:00")
+        read_again("2026-07-03", "2026-07-04")
+    assert [value.value for value in warehouse.query("users.new")] == [24, 24, 48]

@@ -99,7 +99,7 @@ class Normalizer:
     zone: ZoneInfo
     source_zone: ZoneInfo
     snapshot: bool = False
-    _buckets: dict[tuple[datetime, int], datetime] = field(default_factory=dict, init=False, repr=False)
+    _buckets: dict[tuple[datetime, int, bool], datetime] = field(default_factory=dict, init=False, repr=False)
     _plain: frozenset[str] = field(default=frozenset(), init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -173,22 +173,23 @@ class Normalizer:
             told = _parsed_moment(told)
         if type(told) is not datetime:
             return self._bucket_in_window(dims)
-        hour = told.replace(minute=0, second=0, microsecond=0)
-        bucket = self._buckets.get((hour, told.fold))
+        within = bool(told.minute or told.second or told.microsecond)
+        hour = told.replace(minute=0, second=0, microsecond=0) if within else told
+        key = (hour, told.fold, within)
+        bucket = self._buckets.get(key)
         if bucket is None:
             bucket = self._bucket_in_window(dims)
-            self._remember(hour, bucket)
-        return bucket
-
-    def _remember(self, hour: datetime, bucket: datetime) -> None:
-        """Keep the bucket of an hour of the source where the whole hour lies in it."""
-        last = hour.replace(minute=59, second=59, microsecond=999_999)
-        first, end = (_as_moment(moment, self.source_zone) for moment in (hour, last))
-        is_whole = end - first == _NEARLY_AN_HOUR and self.grain.floor(first, self.zone) == bucket
-        if is_whole and self.grain.floor(end, self.zone) == bucket:
             if len(self._buckets) >= _REMEMBERED:
                 self._buckets.clear()
-            self._buckets[hour, hour.fold] = bucket
+            if not within or self._holds(bucket, hour):
+                self._buckets[key] = bucket
+        return bucket
+
+    def _holds(self, bucket: datetime, hour: datetime) -> bool:
+        """Say whether the whole of an hour of the source lies in a bucket."""
+        last = hour.replace(minute=59, second=59, microsecond=999_999)
+        first, end = (_as_moment(moment, self.source_zone) for moment in (hour, last))
+        return first >= bucket and end - first == _NEARLY_AN_HOUR and self.grain.floor(end, self.zone) == bucket
 
     def _bucket_in_window(self, dims: Mapping[str, object]) -> datetime:
         try:

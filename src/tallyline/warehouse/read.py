@@ -89,10 +89,10 @@ class _Reader:
 
     def _read_metric(self, asked: Query, kind: Kind, told: Callable[[Sketch], float]) -> list[Value]:
         rows = self._rows(asked, kind)
-        known = Known.of(self.connection, asked.metric, asked.facts(kind), self.zone, asked.as_of)
-        if not rows and not known.cleaned:
+        if not rows:
             self._check_grain(asked, kind)
         self._check_dims(asked, rows)
+        known = Known.of(self.connection, asked.metric, asked.facts(kind), self.zone, asked.as_of)
         if asked.by is not asked.facts(kind):
             rows = self._rolled_up(rows, kind, asked.by)
         if kind is Kind.COUNT:
@@ -182,9 +182,10 @@ class _Reader:
                 raise UnknownName(what, name, existing)
 
     def _check_grain(self, asked: Query, kind: Kind) -> None:
-        """Refuse a grain at which nothing is kept of a metric, where something is at another."""
+        """Refuse a grain at which a metric is not told, but at another; what was cleaned away was told."""
         kept = [grain for grain in schema.FACTS if self._has_facts(asked.metric, grain)]
-        if not kept or asked.facts(kind) in kept:
+        now = Known.of(self.connection, asked.metric, asked.facts(kind), self.zone)
+        if not kept or asked.facts(kind) in kept or now.cleaned:
             return
         if kind is Kind.DISTINCT:
             msg = (

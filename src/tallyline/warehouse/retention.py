@@ -12,7 +12,7 @@ from tallyline.warehouse import schema, settings
 from tallyline.window import Grain, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tallyline.plan import Retention
     from tallyline.warehouse.reading import Reading
 
-__all__ = ["Cleaned", "check_hours_are_there", "check_known_then", "clean", "cleaned_until"]
+__all__ = ["Cleaned", "check_hours_are_there", "check_known_then", "clean", "cleaned_until", "take_over_marks"]
 
 _RESTATEMENTS = "restatements cleaned until"
 
@@ -81,7 +81,9 @@ def clean(
 
 def check_hours_are_there(connection: Connection, reading: Reading, zone: ZoneInfo) -> None:
     """Refuse to read a part of a day whose other hours were cleaned away: its day would be rolled up wrongly."""
-    until, whole = cleaned_until(connection, Grain.HOUR, reading.source), reading.window.widened(Grain.DAY, zone)
+    owners = [reading.source, *_former_owners(connection, reading)]
+    marks = [mark for owner in owners if (mark := cleaned_until(connection, Grain.HOUR, owner)) is not None]
+    until, whole = max(marks, default=None), reading.window.widened(Grain.DAY, zone)
     if until is None or reading.grain is not Grain.HOUR:
         return
     edges = ((whole.since, reading.window.since), (whole.until, reading.window.until))
@@ -107,6 +109,27 @@ def cleaned_until(connection: Connection, grain: Grain, source: str) -> datetime
     kept = select(table.c.until).where(table.c.source == source, table.c.grain == grain)
     until: datetime | None = connection.execute(kept).scalar()
     return until
+
+
+def take_over_marks(connection: Connection, reading: Reading) -> None:
+    """Keep of a source what was cleaned away of those that are no more, whose series it takes over."""
+    table = schema.cleaned
+    marks = select(table).where(table.c.source.in_(_former_owners(connection, reading)))
+    for row in connection.execute(marks).all():
+        _mark(connection, Grain(row.grain), reading.source, row.until)
+
+
+def _former_owners(connection: Connection, reading: Reading) -> Sequence[str]:
+    """Return the sources that are no more and own series of a reading's metrics, if something of them was cleaned."""
+    names, series = {metric for metric, _ in reading.points.series}, schema.series
+    owners = (
+        select(schema.cleaned.c.source)
+        .join(series, series.c.source == schema.cleaned.c.source)
+        .join(schema.metric, schema.metric.c.id == series.c.metric_id)
+        .where(series.c.source.not_in([reading.source, *reading.sources]), schema.metric.c.name.in_(names))
+        .distinct()
+    )
+    return connection.execute(owners).scalars().all()
 
 
 def _clean_hours(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tallyline.plan import Kind
 from tallyline.warehouse import facts
 from tallyline.warehouse.difference import Difference, compare
-from tallyline.warehouse.retention import cleaned_until
+from tallyline.warehouse.retention import cleaned_until, take_over_marks
 from tallyline.warehouse.rollup import Days, roll_up, touched_days
 from tallyline.warehouse.series import check_metrics, keep_metrics, keep_series, known_since, look_up
 from tallyline.window import Grain, Window
@@ -69,6 +69,8 @@ def publish(connection: Connection, run: int, reading: Reading, plan: Plan, zone
     owned = look_up(connection, reading, plan)
     metrics = keep_metrics(connection, names, plan)
     known_since(connection, run, reading, metrics, adopts=bool(owned.adopted))
+    if owned.adopted:
+        take_over_marks(connection, reading)
     kept = keep_series(connection, reading, owned, metrics)
     difference = _Work.on(connection, run, reading, owned.with_ids(kept), zone).replace()
     buckets = set(map(itemgetter(1), difference.touched()))
