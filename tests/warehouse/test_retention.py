@@ -343,9 +343,10 @@ def test_a_distinct_count_that_was_cleaned_away_is_not_told(warehouse: Warehouse
 
 
 def test_a_source_with_a_new_name_reads_no_part_of_a_day_whose_hours_were_cleaned(warehouse: Warehouse) -> None:
-    def read_again(*whole: str) -> Changes:
-        rows = [({"time": hour, "of": "shop"}, {"users.new": 2}) for hour in HOURS if at(hour) in window(*whole)]
-        return publish(warehouse, reading(rows, window(*whole), source="store", sources=("store",)))
+    def read_again(since: str, until: str) -> Changes:
+        whole = window(since, until)
+        rows = [({"time": hour, "of": "shop"}, {"users.new": 2}) for hour in HOURS if at(hour) in whole]
+        return publish(warehouse, reading(rows, whole, source="store", sources=("store",)))
 
     read(warehouse)
     warehouse.clean("shop", Retention(hours=7 * DAY), write=True)
