@@ -13,6 +13,7 @@ import pytest
 import tenacity.nap
 from sqlalchemy import create_engine
 
+from tallyline import secret
 from tests import mariadb as mariadb_server
 from tools import chromium as browser
 
@@ -118,3 +119,13 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     told: list[float] = []
     monkeypatch.setattr(tenacity.nap, "time", SimpleNamespace(sleep=told.append))
     return told
+
+
+@pytest.fixture(autouse=True)
+def _secrets_of_one_test() -> Iterator[None]:
+    """Forget what a test has remembered as a secret, which would be unreadable in those after it."""
+    known = secret._known  # noqa: SLF001  # nobody else forgets
+    before = set(known)
+    yield
+    known.intersection_update(before)
+    secret._pattern.cache_clear()  # noqa: SLF001

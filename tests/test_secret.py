@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallyline.secret import masked, masked_data, remember, remember_passwords, without_passwords
 
 
+@settings(deadline=None)
 @given(st.text("abcXYZ012/+=_-%& ", min_size=8, max_size=40), st.text(max_size=20), st.text(max_size=20))
 def test_a_secret_is_found_in_any_text_and_nothing_else_is_changed(secret: str, before: str, after: str) -> None:
     remember(secret)
