@@ -517,7 +517,7 @@ def test_a_project_that_fails_keeps_no_key_either(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SHOP_KEY", SECRET)
-    project_in(tmp_path, f"401 Unauthorized: {SECRET}")
+    project_in(tmp_path, "401 Unauthorized: ${SHOP_KEY}")
     _, error = read_project(tmp_path)
     assert "401 Unauthorized: ***" in str(error)
     assert SECRET.encode() not in (tmp_path / "warehouse.db").read_bytes()
