@@ -37,7 +37,7 @@ def doubled(row: int) -> int:
         ("abc", "str"),
         (iter([1]), "list_iterator"),
     ],
-    ids=repr,
+    ids=lambda each: each if isinstance(each, str) else type(each).__name__,
 )
 def test_a_node_is_called_as_its_work_or_as_the_kind_of_it(work: object, name: str) -> None:
     assert node(work).name == name  # type: ignore[arg-type]

@@ -114,7 +114,9 @@ def test_expanded_rows_keep_their_place_among_others() -> None:
 
 
 @pytest.mark.parametrize(
-    "start", [[1, 2], (1, 2), {1: "a", 2: "b"}, {1: "a", 2: "b"}.keys(), range(1, 3), iter([1, 2])], ids=repr
+    "start",
+    [[1, 2], (1, 2), {1: "a", 2: "b"}, {1: "a", 2: "b"}.keys(), range(1, 3), iter([1, 2])],
+    ids=lambda start: type(start).__name__,
 )
 def test_any_iterable_starts_a_chain(start: Iterable[object]) -> None:
     assert rows_of(start) == [1, 2]

@@ -145,7 +145,11 @@ def test_zero_has_no_sign() -> None:
     assert json.dumps(Sketch.of([-0.0]).as_data()) == json.dumps(Sketch.of([0.0]).as_data())
 
 
-@pytest.mark.parametrize("values", [[3, 4], (3.0, 4.0), iter([3.0, 4]), range(3, 5), {3: "", 4: ""}], ids=repr)
+@pytest.mark.parametrize(
+    "values",
+    [[3, 4], (3.0, 4.0), iter([3.0, 4]), range(3, 5), {3: "", 4: ""}],
+    ids=lambda values: type(values).__name__,
+)
 def test_values_may_be_any_iterable_of_numbers(values: list[float]) -> None:
     assert Sketch.of(values) == Sketch.of([3.0, 4.0])
 

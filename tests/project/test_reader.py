@@ -250,12 +250,13 @@ tallyline.toml:35 dashboards.Sales: "Sales" cannot be a dashboard's name; use lo
 tallyline.toml:37 dashboards.Sales.panels.0.metric: there is no metric in the plan called "orders.coutn"; did you mean \
 "orders.count"? There are: Orders, orders, orders.count
 tallyline.toml:40 dashboards.Sales.panels.3.metirc: {NO_SUCH_KEY} "metirc"; did you mean "metric"? There are: by, \
-metric, split, title
+compare, description, formula, metric, shows, size, split, target, title, unit, where
 tallyline.toml:38 dashboards.Sales.panels.1.by: "fortnight" is not possible here; there are: day, hour, \
 month, quarter, \
 week, year
 tallyline.toml:36 dashboards.Sales.panels.2: 'orders.count' is text; this is to be a table of keys and values
-tallyline.toml:40 dashboards.Sales.panels.3.metric: this key is missing
+tallyline.toml:40 dashboards.Sales.panels.3: a panel needs a metric or a formula, or says in shows what else it tells: \
+freshness, runs, coverage
 """
 
 

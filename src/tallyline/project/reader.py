@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta  # pydantic reads it
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tallyline.sources import Kind as SourceKind
 
     Code = Mapping[str, SourceDeclaration | Service]
+    Placed = dict[tuple[str | int, ...], tuple[Panel, Metric | None]]
 
 __all__ = ["load_project"]
 
@@ -67,8 +68,10 @@ class _RetentionTable:
 
 @dataclass(frozen=True, slots=True)
 class _DashboardTable:
-    panels: list[Panel]
+    panels: list[Any]
     title: str = ""
+    description: str = ""
+    public: bool = False
 
 
 def load_project(folder: Path) -> Project:
@@ -101,7 +104,8 @@ def _read(folder: Path, tables: Tables) -> Project:
     services = _read_services(tables, folder) | _code_services(tables, code)
     sources = _read_sources(tables, services, settings) | _code_sources(tables, code, settings)
     plan = _whole_plan(tables, planned, sources)
-    dashboards = _read_dashboards(tables, plan) or (dashboard_of_plan(plan, title),)
+    dashboards, plan = _read_dashboards(tables, plan)
+    dashboards = dashboards or (dashboard_of_plan(plan, title),)
     retention = _read_retention(tables)
     _check_hours_outlast_lookbacks(tables, retention, sources)
     if tables.problems:
@@ -260,24 +264,46 @@ def _code_sources(tables: Tables, code: Code, settings: _Settings) -> dict[str, 
     return sources
 
 
-def _read_dashboards(tables: Tables, plan: Plan) -> tuple[Dashboard, ...]:
-    read = [_read_dashboard(tables, name, plan) for name in tables.table("dashboards")]
-    return tuple(dashboard for dashboard in read if dashboard is not None)
+def _read_dashboards(tables: Tables, plan: Plan) -> tuple[tuple[Dashboard, ...], Plan]:
+    """Return the dashboards, and the plan with the metrics of panels that have a formula of their own."""
+    read = [_read_dashboard(tables, name) for name in tables.table("dashboards")]
+    panels = {place: panel for _, placed in filter(None, read) for place, panel in placed.items()}
+    plan = _with_panels(tables, panels, plan)
+    return tuple(
+        replace(dashboard, panels=tuple(panels[place][0] for place in placed))
+        for dashboard, placed in filter(None, read)
+    ), plan
 
 
-def _read_dashboard(tables: Tables, name: str, plan: Plan) -> Dashboard | None:
+def _read_dashboard(tables: Tables, name: str) -> tuple[Dashboard, Placed] | None:
     path = ("dashboards", name)
     table = tables.table(*path)
     if not _NAME.fullmatch(name):
         tables.problem(path, f'"{name}" cannot be a dashboard\'s name; use lower case letters, digits, _ and -')
     tables.check_keys(table, field_names(_DashboardTable), path)
-    for number, panel in _panels(table):
-        place = (*path, "panels", number)
-        tables.check_keys(panel, field_names(Panel), place)
-        if isinstance(panel.get("metric"), str) and not _is_told(panel["metric"], plan):
-            tables.check_name("metric in the plan called", panel["metric"], tables.table("metrics"), (*place, "metric"))
     read = tables.read(_DashboardTable, table, path)
-    return Dashboard(name, read.title or name.capitalize(), tuple(read.panels)) if read else None
+    if read is None:
+        return None
+    placed: Placed = {}
+    for number, panel in enumerate(read.panels):
+        place = (*path, "panels", number)
+        if isinstance(panel, dict):
+            tables.check_keys(panel, field_names(Panel), place)
+        with tables.refusals(place):
+            if made := tables.read(Panel, panel, place):
+                placed[place] = made.of_dashboard(name)
+    return Dashboard(name, read.title or name.capitalize(), (), read.description, read.public), placed
+
+
+def _with_panels(tables: Tables, panels: Placed, plan: Plan) -> Plan:
+    whole = {**plan, **{metric.name: metric for _, metric in panels.values() if metric}}
+    wrong = check_formulas(whole)
+    for place, (panel, _) in panels.items():
+        if panel.formula and panel.metric in wrong:
+            tables.problem((*place, "formula"), str(wrong[panel.metric]))
+        elif panel.metric and not _is_told(panel.metric, whole):
+            tables.check_name("metric in the plan called", panel.metric, tables.table("metrics"), (*place, "metric"))
+    return whole if wrong else with_units(whole)
 
 
 def _is_told(metric: str, plan: Plan) -> bool:
@@ -286,12 +312,6 @@ def _is_told(metric: str, plan: Plan) -> bool:
     except UnknownName:
         return False
     return True
-
-
-def _panels(table: Mapping[str, Any]) -> list[tuple[int, dict[str, Any]]]:
-    panels = table.get("panels")
-    numbered = enumerate(panels if isinstance(panels, list) else [])
-    return [(number, panel) for number, panel in numbered if isinstance(panel, dict)]
 
 
 def _check_source_name(tables: Tables, name: str, path: tuple[str, ...]) -> None:

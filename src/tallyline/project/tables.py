@@ -50,12 +50,14 @@ class Tables:
             if key not in known:
                 self.problem((*path, key), str(UnknownName("key", key, known)))
 
-    def read(self, kind: type[T], table: Mapping[str, Any], path: Path) -> T | None:
+    def read(self, kind: type[T], table: Any, path: Path) -> T | None:  # noqa: ANN401  # whatever a file has there
         """Return the table as the dataclass `kind`, None where it has problems, which are kept; ignore other keys."""
         known = field_names(kind)
+        if isinstance(table, dict):
+            table = {key: value for key, value in table.items() if key in known}
         with self.refusals(path):
             try:
-                return TypeAdapter(kind).validate_python({key: value for key, value in table.items() if key in known})
+                return TypeAdapter(kind).validate_python(table)
             except ValidationError as invalid:
                 for mistake in invalid.errors(include_url=False):
                     self.problem((*path, *mistake["loc"]), _told(mistake))
