@@ -1,0 +1,1 @@
+"""When sources are read: what is due by schedule and coverage, the embedded scheduler, and Airflow."""
