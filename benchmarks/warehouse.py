@@ -38,8 +38,11 @@ from zoneinfo import ZoneInfo
 from engine import cache, last_line, positive
 
 with suppress(ModuleNotFoundError):  # in dlt's environment, which has nothing of ours
-    from tallyline.plan import Metric, Normalizer, Point, Points
-    from tallyline.warehouse import Reading, open_warehouse
+    from tallyline.plan import Kind, Metric, Normalizer, Point, Points, Retention
+    from tallyline.warehouse import Reading, facts, open_warehouse
+    from tallyline.warehouse.connections import Connections
+    from tallyline.warehouse.difference import compare
+    from tallyline.warehouse.rollup import Days, roll_up, touched_days
     from tallyline.window import Grain, Window
 
 if TYPE_CHECKING:
@@ -279,6 +282,10 @@ def floor(place: Place, rows: int, steps: Sequence[str]) -> Steps:
     if "changed" in steps:
         place.settle(vacuum=True)
         yield "changed", raw.load(layout, windows, other_value_of)
+    if "roll-up" in steps:
+        yield "roll-up", raw.once(raw.ROLLING_UP)
+    if "clean" in steps:
+        yield "clean", raw.once(raw.CLEANING.format(int(halved(layout)[1].timestamp())))
 
 
 def halved(layout: Layout) -> tuple[datetime, datetime]:
@@ -287,7 +294,9 @@ def halved(layout: Layout) -> tuple[datetime, datetime]:
 
 
 class Floor:
-    """The raw table, and what writes into it."""
+    """The raw table, and what writes into it; its days are those of UTC on SQLite, which has no other."""
+
+    ROLLING_UP = CLEANING = ""
 
     def __init__(self, place: Place) -> None:
         """Make the table."""
@@ -301,6 +310,19 @@ class Floor:
     def write(self, rows: Sequence[tuple[Any, ...]], series: int, since: int, until: int) -> None:
         """Write rows, which are sorted by key, into the window."""
         raise NotImplementedError
+
+    def run(self, statement: str) -> None:
+        """Let the database do something."""
+        raise NotImplementedError
+
+    def once(self, statement: str) -> Figures:
+        """Measure one statement."""
+        told: list[Figures] = []
+        before = self.place.megabytes()
+        self.place.settle(vacuum=True)
+        with measured(self.place, told):
+            self.run(statement)
+        return summed(told, self.place.megabytes() - before)
 
     def load(
         self, layout: Layout, windows: Iterable[tuple[datetime, datetime]], value: Callable[[int, int], float]
@@ -321,10 +343,29 @@ class Floor:
 class FloorOnSQLite(Floor):
     """One transaction that inserts or updates."""
 
+    ROLLING_UP = """
+        INSERT INTO floor_day
+        SELECT series_id, bucket / 86400 * 86400, sum(value) FROM floor_value GROUP BY 1, 2
+    """
+    CLEANING = "DELETE FROM floor_value WHERE bucket < {}"
+
+    def run(self, statement: str) -> None:
+        """Let the database do something."""
+        with self._connected() as connection:
+            connection.execute(statement)
+
     def make(self) -> None:
-        """Make the table, in a database with the warehouse's settings."""
+        """Make the tables, in a database with the warehouse's settings."""
         with self._connected() as connection:
             connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("""
+                CREATE TABLE floor_day (
+                    series_id INTEGER NOT NULL,
+                    bucket INTEGER NOT NULL,
+                    value DOUBLE NOT NULL,
+                    PRIMARY KEY (series_id, bucket)
+                ) WITHOUT ROWID
+            """)
             connection.execute("""
                 CREATE TABLE floor_value (
                     bucket INTEGER NOT NULL,
@@ -363,9 +404,26 @@ class FloorOnPostgres(Floor):
     EPOCH = 946_684_800
     ROW = struct.Struct(">hiiiqidiii")
     AT_ONCE = 10_000
+    ROLLING_UP = """
+        INSERT INTO floor_day
+        SELECT series_id, date_trunc('day', bucket, 'Europe/Paris'), sum(value) FROM floor_value GROUP BY 1, 2
+    """
+    CLEANING = "DELETE FROM floor_value WHERE bucket < to_timestamp({})"
+
+    def run(self, statement: str) -> None:
+        """Let the database do something."""
+        self.place.ask(statement)
 
     def make(self) -> None:
-        """Make the table."""
+        """Make the tables."""
+        self.place.ask("""
+            CREATE TABLE floor_day (
+                series_id INTEGER NOT NULL,
+                bucket TIMESTAMP WITH TIME ZONE NOT NULL,
+                value DOUBLE PRECISION NOT NULL,
+                PRIMARY KEY (series_id, bucket)
+            )
+        """)
         self.place.ask("""
             CREATE TABLE floor_value (
                 bucket TIMESTAMP WITH TIME ZONE NOT NULL,
@@ -425,6 +483,10 @@ def ours(place: Place, rows: int, steps: Sequence[str]) -> Steps:
             "SELECT count(*) FROM restatements WHERE grain = 'day' AND replaced_by = (SELECT max(id) FROM runs)"
         )
         yield "late", replace(told, touched=told.touched + days)
+    if "roll-up" in steps:
+        yield "roll-up", own.roll_up()
+    if "clean" in steps:
+        yield "clean", own.clean()
 
 
 class Ours:
@@ -462,6 +524,32 @@ class Ours:
         series = self.layout.metrics * COUNTRIES * PLANS
         check(changes, counted, (expected or there) * series, share)
         return replace(summed(told, self.place.megabytes() - before), touched=touched)
+
+    def roll_up(self) -> Figures:
+        """Make all days anew out of the hours, without writing the hours again."""
+        told: list[Figures] = []
+        kinds = {number: (metric, Kind.COUNT) for number, metric, _ in self.layout.series()}
+        with closing(Connections(self.place.url)) as connections, connections.writing() as connection:
+            connection.exec_driver_sql("DELETE FROM daily_value")
+            for since, until in self.windows:
+                buckets = hours(since, until)
+                values = {number: {hour: value_of(number, hour) for hour in buckets} for number in kinds}
+                with measured(self.place, told):
+                    days = Days(PARIS)
+                    touched = touched_days(values.items(), kinds, days)
+                    rolled = compare({}, roll_up(values, kinds, touched, days), 1)
+                    facts.replace(connection, Grain.DAY, 1, rolled.replacement)
+        return summed(told, 0)
+
+    def clean(self) -> Figures:
+        """Remove the hours of the first half of the days, as `tallyline clean` does."""
+        told: list[Figures] = []
+        before, until = self.place.megabytes(), halved(self.layout)[1]
+        self.place.settle(vacuum=True)
+        with open_warehouse(self.place.url, PARIS, write=True) as warehouse, measured(self.place, told):
+            cleaned = warehouse.clean(SOURCE, Retention(datetime.now(UTC) - until), write=True)
+        check("cleaned", cleaned.hours, len(hours(BEGINS, until)) * self.layout.metrics * COUNTRIES * PLANS)
+        return summed(told, self.place.megabytes() - before)
 
     def _opened(self) -> Any:  # noqa: ANN401  # a context manager
         return open_warehouse(self.place.url, PARIS, write=True)
@@ -773,7 +861,7 @@ class Contestant:
 
 RAW, OURS = "raw", "Tallyline"
 SQLITE, POSTGRES = "SQLite", "PostgreSQL"
-CASES = ("load", "unchanged", "changed", "half", "late", "panels", "dlt")
+CASES = ("load", "unchanged", "changed", "half", "late", "roll-up", "clean", "panels", "dlt")
 ONCE = ("panels", "dlt")
 MOST_GROWTH = 0.1
 
@@ -781,17 +869,17 @@ MOST_GROWTH = 0.1
 def contestants(rows: int, *, full: bool) -> list[Contestant]:
     """Return all who compete, case by case."""
     sizes = [rows, *([FULL] if full else [])]
-    return [one for size in sizes for one in on_databases(size, largest=size > ONE_WINDOW)] + list(beside_dlt(rows))
+    return [one for size in sizes for one in on_databases(size)] + list(beside_dlt(rows))
 
 
-def on_databases(rows: int, *, largest: bool) -> Iterator[Contestant]:
-    """Loading and reading so many values; of very many, only what no smaller number tells."""
+def on_databases(rows: int) -> Iterator[Contestant]:
+    """Loading and reading so many values."""
     for case, database in itertools.product(CASES, (SQLITE, POSTGRES)):
         if case == "panels":
             yield from panels(database, rows)
-        elif case != "dlt" and (case == "load" or not largest):
+        elif case != "dlt":
             one = partial(Contestant, case, database, rows)
-            if case in {"load", "changed", "half"}:
+            if case in {"load", "changed", "half", "roll-up", "clean"}:
                 yield one(RAW, "floor")
             yield one(OURS, "ours", tuple(goals_of(case, database)))
 

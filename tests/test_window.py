@@ -370,9 +370,10 @@ def test_a_length_that_would_take_forever_to_count_is_refused(count: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("text", "span"), [("36h", 36 * HOUR), ("2d", 2 * DAY), (" 1W ", 7 * DAY), ("0h", timedelta())]
+    ("text", "span"),
+    [("90min", 1.5 * HOUR), ("36h", 36 * HOUR), ("2d", 2 * DAY), (" 1W ", 7 * DAY), ("0h", timedelta())],
 )
-def test_a_span_is_read_in_hours_days_or_weeks(text: str, span: timedelta) -> None:
+def test_a_span_is_read_in_minutes_hours_days_or_weeks(text: str, span: timedelta) -> None:
     assert parse_span(text) == span
 
 
@@ -380,7 +381,7 @@ def test_a_span_is_read_in_hours_days_or_weeks(text: str, span: timedelta) -> No
 def test_what_is_no_span_is_refused(text: str) -> None:
     with pytest.raises(Refused) as refused:
         parse_span(text)
-    assert str(refused.value) == f'"{text}" is not a length of time; write a number and h, d or w, such as 2d'
+    assert str(refused.value) == f'"{text}" is not a length of time; write a number and min, h, d or w, such as 2d'
 
 
 def hours(since: int, until: int) -> Window:

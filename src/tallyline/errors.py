@@ -13,6 +13,9 @@
         │   ├── Unavailable       it is down, slow or busy: the same may work later
         │   ├── Denied            it refuses who asks, or what is asked: a person has to do something
         │   └── UnexpectedAnswer  it answers in another shape than is known of it
+        ├── OverTime       it took longer than its source lets a run take
+        ├── AtWork         another process reads the source already
+        │   └── NoLongerDue       or has just read what was due
         └── BadPoint       a row that is not a measurement the plan can take
 """
 
@@ -20,17 +23,20 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import timedelta
 
 __all__ = [
+    "AtWork",
     "BadPoint",
     "Denied",
     "GraphError",
+    "NoLongerDue",
     "NodeFailed",
+    "OverTime",
     "Problem",
     "ProjectError",
     "Refused",
@@ -42,6 +48,7 @@ __all__ = [
     "UnknownName",
     "may_work_later",
     "shortened",
+    "wait_before_retry",
     "what_exists",
 ]
 
@@ -73,10 +80,11 @@ class GraphError(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake in a project: where it stands and what is wrong there."""
+    """One mistake in a project: where it stands and what is wrong there; `path` are the keys that lead there."""
 
     place: str
     message: str
+    path: tuple[str | int, ...] = ()
 
     def __str__(self) -> str:
         """Return the line a user reads.
@@ -139,6 +147,18 @@ class UnexpectedAnswer(SourceFailed):
     """A service answers in another shape than is known of it."""
 
 
+class OverTime(RunFailed):
+    """The run took longer than it may, and was ended."""
+
+
+class AtWork(RunFailed):
+    """Another process reads the source already."""
+
+
+class NoLongerDue(AtWork):
+    """Another process has just read what was due, or tried to."""
+
+
 class BadPoint(RunFailed):
     """A row that is not a measurement the plan can take."""
 
@@ -149,10 +169,21 @@ def may_work_later(error: BaseException) -> bool:
     >>> may_work_later(NodeFailed("stripe", None, Unavailable("Stripe is busy")))
     True
     """
+    return wait_before_retry(error) is not None
+
+
+def wait_before_retry(error: BaseException) -> timedelta | None:
+    """Return how long at least to wait before the same may work, None where trying again does not help.
+
+    >>> print(wait_before_retry(Denied("Stripe refuses the key")))
+    None
+    """
     cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, Unavailable):
+    while cause is not None and not isinstance(cause, Unavailable | AtWork):
         cause = cause.__cause__
-    return cause is not None
+    if cause is None:
+        return None
+    return (cause.wait if isinstance(cause, Unavailable) else None) or timedelta()
 
 
 def what_exists(name: str, existing: Iterable[str]) -> str:

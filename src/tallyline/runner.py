@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial, reduce
 from hashlib import blake2b
@@ -11,21 +12,22 @@ from operator import add
 from threading import Event
 from typing import TYPE_CHECKING
 
-from tallyline.errors import BadPoint, RunFailed, TallylineError
-from tallyline.graph import Report, State, node, run
+from tallyline.errors import BadPoint, RunFailed, TallylineError, wait_before_retry
+from tallyline.graph import Report, State, in_time, node, run
 from tallyline.plan import Kind, Normalizer, Points
 from tallyline.secret import masked, masked_data
 from tallyline.warehouse import Changes, Reading
+from tallyline.warehouse.progress import MAY_WORK_LATER
 from tallyline.window import Window, parse_zone, start_of_day
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from zoneinfo import ZoneInfo
 
     from tallyline.graph import Graph
     from tallyline.project import Project
     from tallyline.sources import Options, Source
-    from tallyline.warehouse import Differing, Warehouse
+    from tallyline.warehouse import Differing, Wanted, Warehouse
     from tallyline.window import Grain
 
 __all__ = [
@@ -46,7 +48,8 @@ class ReadResult:
 
     Of a read that did not write, `differing` are the first published values that would change.
 
-    `window` is None where there was none to read, because the source is yet to start.
+    `window` is None where there was none to read, because the source is yet to start. `metrics` are those that the
+    source told of, `run` is the number of the last run in the ledger.
     """
 
     source: str
@@ -55,6 +58,8 @@ class ReadResult:
     changes: Changes = field(default_factory=Changes)
     differing: Sequence[Differing] = ()
     error: Exception | None = None
+    metrics: frozenset[str] = frozenset()
+    run: int | None = None
 
 
 def choose_window(
@@ -93,14 +98,17 @@ def read_source(
     now: datetime,
     write: bool,
     observe: Callable[[Report], None] = lambda _: None,
+    wanted: Wanted | None = None,
 ) -> ReadResult:
     """Read `source` for `window`. With `write`, publish it and enter the run in the ledger, both or neither.
 
-    `now` is the moment that the window was chosen at: to the source, that of the run.
+    `now` is the moment that the window was chosen at: to the source, that of the run. A run that is not `wanted` any
+    more once nobody else can read the source does not begin.
     Errors that Tallyline raises on purpose are returned in the result; nothing was written then. Whatever else ends
-    the run, such as Ctrl-C, is entered in the ledger and raised.
+    the run, such as Ctrl-C, is entered in the ledger and raised. It is raised, too, by what `observe` raises, which is
+    called every now and then.
     """
-    number = _begun(source, warehouse, window) if write else None
+    number = _begun(source, warehouse, window, wanted) if write else None
     if isinstance(number, RunFailed):
         return ReadResult(source.name, window, error=number)
     latest = Report()
@@ -110,18 +118,32 @@ def read_source(
         latest = report
         observe(report)
 
+    def collected(watch: Callable[[Report], None]) -> list[Reading]:
+        return collect(project, source, window, now=now, write=write, observe=watch)
+
+    longest = source.options.longest_run
+    too_long = f"it took longer than {longest}; let it take longer by longest_run, or read less at once by at_once"
     try:
-        readings = collect(project, source, window, now=now, write=write, observe=keep)
+        readings = in_time(collected, keep, longest, too_long)
         result = _finish(project, warehouse, readings, window, latest, number)
     except BaseException as error:
+        latest = latest.cut_short()
         if number is not None:
-            state = State.FAILED if isinstance(error, Exception) else State.STOPPED
-            said = str(error) if isinstance(error, TallylineError) else type(error).__name__
-            warehouse.end(number, state=str(state), error=masked(said), report=masked_data(latest.as_dict()))
+            _enter_failure(warehouse, number, latest, error)
         if not isinstance(error, TallylineError):
             raise
-        return ReadResult(source.name, window, latest, error=error)
+        return ReadResult(source.name, window, latest, error=error, run=number)
     return result
+
+
+def _enter_failure(warehouse: Warehouse, number: int, report: Report, error: BaseException) -> None:
+    state = State.FAILED if isinstance(error, Exception) else State.STOPPED
+    said = str(error) if isinstance(error, TallylineError) else type(error).__name__
+    told, wait = masked_data(report.as_dict()), wait_before_retry(error)
+    if wait is not None:
+        told[MAY_WORK_LATER] = wait.total_seconds()
+    with suppress(RunFailed):  # where the warehouse is away, it is entered with the next run
+        warehouse.end(number, state=str(state), error=masked(said), report=told)
 
 
 def collect(
@@ -143,16 +165,30 @@ def collect(
         reports[-1] = report
         observe(Report.of_all(reports))
 
-    readings = []
+    readings, missing = [], list[Window]()
     for grain in source.options.grains or (source.options.facts,):
         reports.append(Report())
         part = window.widened(grain, project.zone)
-        points = _collect(project, source, part, grain, now, keep, write=write)
+        points = _collect(project, source, part, grain, now, keep, missing.append, write=write)
         readings.append(_reading(project, source, part, grain, points))
-    return readings
+    return [replace(readings[0], missing=_whole_buckets(missing, readings[0], project.zone)), *readings[1:]]
 
 
-def given_to(project: Project, options: Options, window: Window, grain: Grain, now: datetime) -> dict[str, object]:
+def _whole_buckets(missing: Iterable[Window], reading: Reading, zone: ZoneInfo) -> list[Window]:
+    """Return the parts of a reading's window in which something is missing, in its own buckets."""
+    widened = [window.widened(reading.grain, zone) for window in missing]
+    ends = [(max(each.since, reading.window.since), min(each.until, reading.window.until)) for each in widened]
+    return [Window(since, until) for since, until in ends if since < until]
+
+
+def given_to(  # each is a service, by its name
+    project: Project,
+    options: Options,
+    window: Window,
+    grain: Grain,
+    now: datetime,
+    missing: Callable[[Window], None] = lambda _: None,
+) -> dict[str, object]:
     """Return the services that every source is given, by name."""
     return {
         "window": window,
@@ -161,6 +197,7 @@ def given_to(project: Project, options: Options, window: Window, grain: Grain, n
         "source_zone": _source_zone(project, options),
         "grain": grain,
         "folder": project.folder,
+        "missing": missing,
     }
 
 
@@ -179,6 +216,7 @@ def read_in_parts(
     resume: str = "",
     observe: Callable[[Report], None] = lambda _: None,
     progress: Callable[[int, int], None] = lambda *_: None,
+    wanted: Wanted | None = None,
 ) -> ReadResult:
     """Read `source` for a window as long as it may be: in parts as long as the source is read at once, each a run.
 
@@ -196,7 +234,7 @@ def read_in_parts(
             together.state = State.RUNNING
         observe(together)
 
-    read = partial(read_source, project, source, warehouse, now=now, write=write)
+    read = partial(read_source, project, source, warehouse, now=now, write=write, wanted=wanted)
     at_a_time = min(source.options.parallel, len(to_do))
     for result in _each(read, to_do, at_a_time, observe_part):
         results.append(result)
@@ -237,6 +275,8 @@ def _together(source: Source, window: Window, results: Sequence[ReadResult]) -> 
         reduce(add, [result.changes for result in results], Changes()),
         [differing for result in results for differing in result.differing],
         next((result.error for result in results if result.error is not None), None),
+        frozenset().union(*(result.metrics for result in results)),
+        results[-1].run if results else None,
     )
 
 
@@ -264,9 +304,9 @@ class _Backfill:
         return f"{self.source.name} read in parts {blake2b(what.encode(), digest_size=8).hexdigest()}"
 
 
-def _begun(source: Source, warehouse: Warehouse, window: Window) -> int | RunFailed:
+def _begun(source: Source, warehouse: Warehouse, window: Window, wanted: Wanted | None) -> int | RunFailed:
     try:
-        return warehouse.begin(source.name, window, masked(source.definition))
+        return warehouse.begin(source.name, window, masked(source.definition), wanted)
     except RunFailed as refused:
         return refused
 
@@ -294,11 +334,12 @@ def _collect(
     grain: Grain,
     now: datetime,
     observe: Callable[[Report], None],
+    missing: Callable[[Window], None],
     *,
     write: bool,
 ) -> Points:
     zone = project.zone
-    given = given_to(project, source.options, window, grain, now)
+    given = given_to(project, source.options, window, grain, now, missing)
     source_zone = _source_zone(project, source.options)
     normalizer = Normalizer(project.plan, window, grain, zone, source_zone, source.options.snapshot)
     points = Points(source.options.combine)
@@ -320,11 +361,12 @@ def _finish(
     number: int | None,
 ) -> ReadResult:
     first, *also = readings
+    metrics = frozenset().union(*(reading.points.metrics for reading in readings))
     if number is None:
         preview = warehouse.preview(first, project.plan, *also)
-        return ReadResult(first.source, window, report, preview.changes, preview.differing)
+        return ReadResult(first.source, window, report, preview.changes, preview.differing, metrics=metrics)
     changes = warehouse.publish(number, first, project.plan, masked_data(report.as_dict()), *also)
-    return ReadResult(first.source, window, report, changes)
+    return ReadResult(first.source, window, report, changes, metrics=metrics, run=number)
 
 
 def outline(source: Source) -> Graph:

@@ -120,6 +120,8 @@ def read_rows(
         "zone": business,
         "source_zone": parse_zone(source_zone or options.timezone or zone),
         "grain": Grain(grain) if grain else options.facts,
+        "folder": Path(),
+        "missing": lambda _: None,
     }
     run(graph.followed_by(rows.append), {**given, **services})
     return rows

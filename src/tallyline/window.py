@@ -41,7 +41,8 @@ _HOUR = timedelta(hours=1)
 _REMEMBERED_MONTHS = 1_024
 _REMEMBERED = 65_536  # moments: two years of hours in three zones
 _MOST_DIGITS = 5
-_SPAN = re.compile(r"(\d+)(h|d|w)")
+_SPAN = re.compile(r"(\d+)(min|h|d|w)")
+_SPANS = {"min": timedelta(minutes=1), "h": _HOUR, "d": timedelta(days=1), "w": timedelta(weeks=1)}
 _LAST = re.compile(r"(\d+)(h|d|w|m|q|y)")
 
 
@@ -256,16 +257,16 @@ def parse_last(text: str, now: datetime, zone: ZoneInfo) -> Window:
 
 
 def parse_span(text: str) -> timedelta:
-    """Read a length of time in hours, days or weeks.
+    """Read a length of time in minutes, hours, days or weeks.
 
     >>> parse_span("36h")
     datetime.timedelta(days=1, seconds=43200)
     """
     match = _SPAN.fullmatch(text.strip().lower())
     if match is None:
-        msg = f'"{text}" is not a length of time; write a number and h, d or w, such as 2d'
+        msg = f'"{text}" is not a length of time; write a number and min, h, d or w, such as 2d'
         raise Refused(msg)
-    return _count(match) * {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}[match[2]]
+    return _count(match) * _SPANS[match[2]]
 
 
 def gaps(window: Window, covered: Iterable[Window]) -> Iterator[Window]:

@@ -347,7 +347,7 @@ def test_where_one_of_those_fails_that_are_read_at_the_same_time_the_same_comman
 @pytest.mark.parametrize(
     ("option", "problem"),
     [
-        ('at_once = "soon"', '"soon" is not a length of time; write a number and h, d or w, such as 2d'),
+        ('at_once = "soon"', '"soon" is not a length of time; write a number and min, h, d or w, such as 2d'),
         ("at_once = 10", '10 is no length of time; write a text such as "2d" or "36h"'),
         ("at_once = true", 'True is no length of time; write a text such as "2d" or "36h"'),
     ],

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallyline.errors import Refused
-from tallyline.plan import Kind, Metric
+from tallyline.plan import Kind, Metric, with_units
 
 VALUES = st.lists(st.floats(-1e9, 1e9), min_size=1)
 
@@ -87,3 +87,37 @@ def test_a_name_of_more_than_120_characters_is_refused() -> None:
 def test_a_metric_is_labelled_by_its_title_or_else_by_its_name() -> None:
     assert Metric("users.new", title="New users").label == "New users"
     assert Metric("users.new").label == "users.new"
+
+
+SHARES = [
+    ("users.activated / users.new", True),
+    ("users.activated / (users.activated + users.new)", True),
+    ("revenue / users.new", False),  # USD a user
+    ("users.activated / plain", False),  # what has no unit may be anything
+    ("plain / other", False),
+    ("100 * users.activated / users.new", False),
+    ("arpu / users.new", False),
+    ("mrr / revenue", True),  # whatever is in it, its own unit is that of the other
+]
+
+
+@pytest.mark.parametrize(("formula", "is_share"), SHARES)
+def test_one_quantity_by_another_of_its_unit_is_a_share(formula: str, *, is_share: bool) -> None:
+    units = {
+        "users.new": "users",
+        "users.activated": "users",
+        "revenue": "USD",
+        "cents": "USD",
+        "plain": "",
+        "other": "",
+    }
+    plan = {name: Metric(name, unit=unit) for name, unit in units.items()}
+    formulas = {"arpu": "revenue / users.new", "mrr": "cents / 100", "told": formula}
+    plan |= {name: Metric(name, kind=Kind.FORMULA, formula=text) for name, text in formulas.items()}
+    assert with_units(plan)["told"].share is is_share
+
+
+def test_a_unit_that_is_given_is_kept() -> None:
+    plan = {name: Metric(name, unit="users") for name in ("a", "b")}
+    plan["rate"] = Metric("rate", "", "times", Kind.FORMULA, "a / b")
+    assert (with_units(plan)["rate"].unit, with_units(plan)["rate"].share) == ("times", False)

@@ -399,7 +399,7 @@ def test_a_database_is_no_prometheus() -> None:
 
 
 def declared(**keys: Any) -> PrometheusSource:  # noqa: ANN401  # those of the table
-    return PrometheusSource(service="prometheus", **keys)
+    return PrometheusSource(service="prometheus", **{"alive": ""} | keys)
 
 
 @pytest.mark.parametrize(
@@ -433,7 +433,7 @@ def test_the_definition_changes_with_the_numbers_meaning() -> None:
         declared(pack="redis", match='job="redis"'),
         declared(pack="redis", by=("job",)),
     ]
-    assert told[0].definition == "a = b"
+    assert told[0].definition == "a = b\nalive = "
     assert len({each.definition for each in told}) == len(told)
     assert declared(queries={"a": "b"}, points=7).definition == "a = b"
 
@@ -570,3 +570,23 @@ def test_a_probe_fails_where_a_query_is_refused(service: Service, api: Callable[
     service.answer(INSTANT, error("bad_data", "parse error", 400))
     with pytest.raises(NodeFailed, match=r"parse error.*; a asks for x"):
         tried(declared(queries={"a": "x"}), api())
+
+
+def test_what_shows_whether_anything_is_scraped_is_asked_for_first(service: Service, api: Callable[..., Api]) -> None:
+    service.answer(RANGE, matrix(), matrix())
+    failed, _ = run_once(
+        declared(queries={"orders.count": QUERY}, alive="up{$match} == 1", match='job="a"'),
+        api(),
+        Metric("orders.count"),
+    )
+    assert failed is None
+    assert next(asked.params["query"] for asked in service.asked) == 'count(up{job="a"} == 1)'
+
+
+def test_a_probe_says_where_nothing_shows_that_anything_is_scraped(service: Service, api: Callable[..., Api]) -> None:
+    service.answer("/api/v1/status/buildinfo", Said({"status": "success", "data": {"version": "2.42.0"}}))
+    service.answer(INSTANT, vector({"metric": {}, "value": [0, "1"]}), vector())
+    assert tried(declared(queries={"a": "x"}, alive="up"), api())[1:] == [
+        "alive has no value now, so that nothing is known: nothing that is scraped answers to up",
+        "1 of 1 queries have values now",
+    ]

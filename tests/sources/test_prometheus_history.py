@@ -15,7 +15,7 @@ from tallyline.plan import Kind, Metric, Retention
 from tallyline.project import Project
 from tallyline.runner import read_source
 from tallyline.sources import Options, Source
-from tallyline.sources.prometheus import PrometheusSource, read_prometheus
+from tallyline.sources.prometheus import ALIVE, PrometheusSource, read_prometheus
 from tallyline.warehouse import Warehouse, open_warehouse
 from tallyline.window import Grain, Window, parse_moment
 from tests.sources.prometheus_server import exposing, running, scraping
@@ -80,6 +80,7 @@ def history(window: Window) -> Iterator[Sample]:
         orders += orders_in(hour) if moment > window.since else 0
         if not DOWN.since < moment < DOWN.until:
             yield 'orders_total{shop="paris",instance="a"}', orders, moment
+            yield 'up{job="shop",instance="a"}', 1, moment
         yield 'jobs_waiting{queue="pages"}', waiting_in(hour), moment
         moment += MINUTE
 
@@ -205,9 +206,9 @@ def warehouse(warehouse_url: str) -> Iterator[Warehouse]:
         yield warehouse
 
 
-def publish(warehouse: Warehouse, api: Api, window: Window, **options: object) -> Changes:
+def publish(warehouse: Warehouse, api: Api, window: Window, alive: str = ALIVE, **options: object) -> Changes:
     """Read the queries into a warehouse, as a run of a project does."""
-    kind = PrometheusSource(service="prometheus", queries=QUERIES)
+    kind = PrometheusSource(service="prometheus", queries=QUERIES, alive=alive)
     source = Source("numbers", lambda: kind.graph("numbers"), Options(**options), kind.definition)  # type: ignore[arg-type]
     project = Project(
         Path(), "Shop", "sqlite://", PARIS, PLAN, {"prometheus": api}, {source.name: source}, (), Retention()
@@ -215,6 +216,22 @@ def publish(warehouse: Warehouse, api: Api, window: Window, **options: object) -
     result = read_source(project, source, warehouse, window, now=datetime.now(UTC), write=True)
     assert result.error is None
     return result.changes
+
+
+def test_an_hour_in_which_nothing_was_scraped_is_not_known_to_be_zero(warehouse: Warehouse, api: Api) -> None:
+    publish(warehouse, api, DAY)
+    by_hour = warehouse.query(ORDERS, by=Grain.HOUR)
+    assert [value.time for value in by_hour] == [hour for hour in hours(DAY) if hour not in DOWN]
+    assert [value.complete for value in warehouse.query(ORDERS, by=Grain.DAY)] == [False]
+    assert warehouse.covered("numbers") == [DAY]
+    missing = [piece.window for piece in warehouse.coverage("numbers") if not piece.is_known]
+    assert missing == [DOWN]
+
+
+def test_where_it_is_said_that_all_was_scraped_such_an_hour_is_zero(warehouse: Warehouse, api: Api) -> None:
+    publish(warehouse, api, DAY, alive="")
+    by_hour = warehouse.query(ORDERS, by=Grain.HOUR)
+    assert [value.time for value in by_hour if not value.value] == hours(DOWN)
 
 
 def values(warehouse: Warehouse, metric: str, by: Grain, **where: str) -> list[float]:

@@ -399,3 +399,37 @@ def test_the_first_month_of_a_source_that_does_not_tell_all_is_not_complete(
     clock.move_to(at("2026-08-03"))
     published(warehouse, "2026-07-02", "2026-08-01")
     assert [value.complete for value in warehouse.query("users.new", by="month")] == [False]
+
+
+def test_what_a_source_does_not_know_itself_is_no_zero_and_not_tried_again(warehouse: Warehouse) -> None:
+    day = window("2026-07-01", "2026-07-02")
+    rows = [({"time": at("2026-07-01 09:00")}, {"users.new": 3})]
+    night = window("2026-07-01 02:00", "2026-07-01 04:00")
+    publish(warehouse, replace(reading(rows, day), missing=[night]))
+    hours = warehouse.query("users.new", by=Grain.HOUR, since=day.since)
+    assert [value.time for value in hours] == [hour for hour in day.buckets(Grain.HOUR, UTC_ZONE) if hour not in night]
+    assert [(value.value, value.complete) for value in warehouse.query("users.new")] == [(3, False)]
+    assert told(warehouse.coverage("shop")) == [
+        ("07-01 00:00", "07-01 02:00", "final", 1),
+        ("07-01 02:00", "07-01 04:00", "missing", 1),
+        ("07-01 04:00", "07-02 00:00", "final", 1),
+    ]
+    assert warehouse.covered("shop") == [day]
+
+
+def test_what_was_missing_is_known_once_it_is_read_and_was_not_known_before(
+    warehouse: Warehouse, clock: time_machine.Traveller
+) -> None:
+    day, rows = window("2026-07-01", "2026-07-02"), [({"time": at("2026-07-01 09:00")}, {"users.new": 3})]
+    publish(warehouse, replace(reading(rows, day), missing=[day]))
+    clock.shift(DAY)
+    publish(warehouse, reading(rows, day))
+    assert len(warehouse.query("users.new", by=Grain.HOUR, since=day.since)) == 24
+    assert len(warehouse.query("users.new", by=Grain.HOUR, since=day.since, as_of=at("2026-07-10 12:00"))) == 1
+
+
+def test_a_window_that_fails_where_it_was_missing_stays_so(warehouse: Warehouse) -> None:
+    day = window("2026-07-01", "2026-07-02")
+    publish(warehouse, replace(reading([], day), missing=[day]))
+    warehouse.end(warehouse.begin("shop", day), state="failed", error="no", report={})
+    assert told(warehouse.coverage("shop")) == [("07-01 00:00", "07-02 00:00", "missing", 1)]

@@ -11,7 +11,7 @@ import json
 import os
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
 from functools import cache
 from itertools import count, product
@@ -145,15 +145,18 @@ def rolled_up(facts: Facts, by: Grain, into: Grain) -> Facts:
 class State:
     """All that is known at a moment, but for what was cleaned away since.
 
-    `read` are the half hours that were read of each source. `since` is the begin of the first window in which a source
-    told of a metric.
+    `read` are the half hours that were read of each source, `missing` those that it did not know. `since` is the begin
+    of the first window in which a source told of a metric.
     """
 
     facts: dict[Grain, Facts] = field(default_factory=lambda: {Grain.HOUR: {}, Grain.DAY: {}})
     read: dict[str, set[datetime]] = field(default_factory=lambda: {source: set() for source in SOURCES})
+    missing: dict[str, set[datetime]] = field(default_factory=lambda: {source: set() for source in SOURCES})
     since: dict[tuple[str, str], datetime] = field(default_factory=dict)
 
-    def publish(self, source: str, window: Window, rows: Facts, read_at: datetime) -> None:
+    def publish(
+        self, source: str, window: Window, rows: Facts, read_at: datetime, missing: Collection[Window] = ()
+    ) -> None:
         """Replace the window by what was read."""
         hours, days = self.facts[Grain.HOUR], self.facts[Grain.DAY]
         for key in [key for key in hours if key.source == source and key.time in window]:
@@ -167,14 +170,17 @@ class State:
         }
         days |= rolled_up(of_days, Grain.HOUR, Grain.DAY)
         if window.since < read_at:
-            self.read[source].update(halves(window.since, min(window.until, read_at)))
+            reached = halves(window.since, min(window.until, read_at))
+            unknown = {half for each in missing for half in halves(each.since, each.until)}
+            self.read[source].update(reached)
+            self.missing[source] = (self.missing[source] - reached) | (unknown & reached)
         for metric in {key.metric for key in rows}:
             self.since[source, metric] = min(window.since, self.since.get((source, metric), window.since))
 
     def known(self, metric: str, grain: Grain, cleaned: Marks) -> set[datetime]:
         """Return the half hours that all sources of a metric were read for, from where they were cleaned on."""
         told = [
-            {half for half in self.read[source] if half >= cleaned.get((source, grain), half)}
+            {half for half in self.read[source] - self.missing[source] if half >= cleaned.get((source, grain), half)}
             for source in self.tellers(metric)
         ]
         return set.intersection(*told) if told else set()
@@ -219,9 +225,9 @@ class Oracle:
     cleaned: Marks = field(default_factory=dict)
     known_from: datetime = FIRST_DAYS[0]
 
-    def publish(self, source: str, window: Window, rows: Facts, read_at: datetime, ended_at: datetime) -> None:
+    def publish(self, read: Reading, rows: Facts, read_at: datetime, ended_at: datetime) -> None:
         """Know more from a moment on."""
-        self.now.publish(source, window, rows, read_at)
+        self.now.publish(read.source, read.window, rows, read_at, read.missing)
         self.then.append((ended_at, deepcopy(self.now)))
 
     def at(self, moment: datetime | None) -> State:
@@ -281,6 +287,7 @@ ROWS = st.lists(
 )
 SOURCE = st.sampled_from(SOURCES)
 FIRST_READS = st.lists(st.tuples(SOURCE, windows(), st.just("new"), ROWS, st.just(0)), min_size=2, max_size=2)
+MISSING: st.SearchStrategy[list[int]] = st.one_of(st.just([]), st.lists(st.integers(0, 80), max_size=3))
 SPLITS = (None, "country", "plan")
 SPANS = st.sampled_from([None, None, DAY, 2 * DAY, 4 * DAY])
 
@@ -380,7 +387,7 @@ class Machine(RuleBasedStateMachine):
         """Turn the clock; all answers stay as they are."""
         self.now += span
 
-    @rule(source=SOURCE, place=windows(), read=READS, told=ROWS, lasts=st.sampled_from([0, 0, 1, 3]))
+    @rule(source=SOURCE, place=windows(), read=READS, told=ROWS, lasts=st.sampled_from([0, 0, 1, 3]), missing=MISSING)
     def publishes(
         self,
         source: str,
@@ -388,10 +395,14 @@ class Machine(RuleBasedStateMachine):
         read: str,
         told: list[tuple[int, str, int, int]],
         lasts: int,
+        missing: Collection[int] = (),
     ) -> None:
-        """Read a window and publish it, or be refused."""
+        """Read a window and publish it, but for hours that the source does not know, or be refused."""
         window, rows = self.read(source, place, read, told)
-        begun, whole = self.now, as_reading(source, window, rows)
+        hours = sorted(halves(window.since, window.until))[::2]
+        unknown = [hours[which % len(hours)] for which in missing]
+        begun = self.now
+        whole = replace(as_reading(source, window, rows), missing=[Window(hour, hour + 2 * HALF) for hour in unknown])
         runs = [warehouse.begin(source, window) for warehouse in self.warehouses]
         self.now += lasts * HALF
         if self.oracle.refuses(source, window):
@@ -405,7 +416,7 @@ class Machine(RuleBasedStateMachine):
             changes, _ = self.oracle.changes(source, window, rows)
             for warehouse, run in zip(self.warehouses, runs, strict=True):
                 assert warehouse.publish(run, whole, PLAN, {}) == changes
-            self.oracle.publish(source, window, rows, begun, self.now)
+            self.oracle.publish(whole, rows, begun, self.now)
         self.check()
 
     @rule(source=SOURCE, place=windows(), read=READS, told=ROWS)

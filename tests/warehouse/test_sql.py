@@ -7,7 +7,7 @@ import os
 import re
 import sqlite3
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import product
 from random import Random
@@ -118,7 +118,10 @@ class Company:
             for of in dims
             if hour < self.now and self._is(0.7)
         ]
-        publish(warehouse, reading(rows, whole, source=source, zone=self.zone, plan=PLAN, sources=SOURCES), PLAN)
+        told = reading(rows, whole, source=source, zone=self.zone, plan=PLAN, sources=SOURCES)
+        unknown = [hour for hour in whole.buckets(Grain.HOUR, self.zone) if self._is(0.04)]
+        missing = [Window(hour, Grain.HOUR.after(hour, self.zone)) for hour in unknown]
+        publish(warehouse, replace(told, missing=missing), PLAN)
 
     def _read_days(self, warehouse: Warehouse, begin: datetime, days: int) -> None:
         whole = Window(begin, begin + days * DAY).widened(Grain.DAY, self.zone)

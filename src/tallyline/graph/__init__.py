@@ -44,6 +44,7 @@ from tallyline.graph.report import NodeReport, Report, Skipped, State
 from tallyline.graph.run import run
 from tallyline.graph.services import Service, Services, asking_like, service, wanted_services, wrapped
 from tallyline.graph.structure import Cursor, Graph
+from tallyline.graph.time_limit import in_time
 
 __all__ = [
     "FORMATS",
@@ -62,6 +63,7 @@ __all__ = [
     "dedupe",
     "draw",
     "group_reduce",
+    "in_time",
     "join",
     "json_lines",
     "keep",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -133,6 +133,13 @@ class Report:
             nodes[node.name] = nodes[node.name].together_with(node) if node.name in nodes else node
         seconds = sum(report.seconds for report in reports)
         return cls(list(nodes.values()), reports[-1].state, seconds, reports[-1].error) if reports else cls()
+
+    def cut_short(self) -> Report:
+        """Return the report of a run that was not waited for: what had not ended in it is stopped."""
+        if self.state.ended:
+            return self
+        nodes = [node if node.state.ended else replace(node, state=State.STOPPED) for node in self.nodes]
+        return replace(self, nodes=nodes, state=State.STOPPED)
 
     def as_dict(self) -> dict[str, object]:
         """Return the report as plain data, for JSON and for the ledger."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from operator import mul
 from statistics import fmean
@@ -103,7 +103,8 @@ _OVER_SERIES = _OVER_TIME | {Kind.LEVEL: math.fsum, Kind.MEAN: math.fsum}
 class Metric:
     """One thing worth measuring: `unit` is what is counted (``users``, ``USD``, ``ms``).
 
-    One of kind ``formula`` is worked out from others, at every grain from what these are there.
+    One of kind ``formula`` is worked out from others, at every grain from what these are there. It is a `share` where
+    it divides one quantity by another of the same unit: 0.25 is told to people as 25 %.
 
     >>> Metric("users.new", title="New users", unit="users").kind
     <Kind.COUNT: 'count'>
@@ -117,6 +118,7 @@ class Metric:
     unit: str = ""
     kind: Kind = Kind.COUNT
     formula: str = ""
+    share: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse names that cannot be typed on a command line or told apart, and formulas that cannot be read."""
@@ -182,11 +184,26 @@ def check_formulas(plan: Plan) -> dict[str, Refused]:
 
 
 def with_units(plan: Plan) -> dict[str, Metric]:
-    """Return the plan, formulas that name no unit with the one that follows from those of their metrics."""
+    """Return the plan, formulas that name no unit with the one that follows from those of their metrics.
+
+    Where none is left because both sides of a division have the same, the metric is a share.
+
+    >>> users = [Metric("users.new", unit="users"), Metric("users.activated", unit="users")]
+    >>> rate = Metric("activation", kind=Kind.FORMULA, formula="users.activated / users.new")
+    >>> with_units({metric.name: metric for metric in (*users, rate)})["activation"].share
+    True
+    """
     formulas = {name: metric.parsed for name, metric in plan.items() if metric.formula}
     told = dict(plan)
     for name, formula in formulas.items():
         if not plan[name].unit:
             whole = inlined(formula, formulas)
             told[name] = replace(plan[name], unit=whole.unit({part: named(plan, part).unit for part in whole.metrics}))
-    return told
+    return {name: replace(metric, share=_is_share(metric, told)) for name, metric in told.items()}
+
+
+def _is_share(metric: Metric, told: Plan) -> bool:
+    if not metric.formula or metric.unit:
+        return False
+    units = {part: named(told, part).unit for part in metric.parsed.metrics}
+    return all(units.values()) and metric.parsed.share(units)

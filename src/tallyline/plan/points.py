@@ -259,6 +259,11 @@ class Points:
             gathered[bucket].add(value)
 
     @property
+    def metrics(self) -> frozenset[str]:
+        """The names of the metrics that there are values of."""
+        return frozenset(metric for metric, _ in (*self._values, *self._durations))
+
+    @property
     def series(self) -> Mapping[SeriesKey, Mapping[datetime, Measured]]:
         """The values by series and bucket."""
         sketches = {

@@ -6,9 +6,11 @@ import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar, overload
+
+from cronsim import CronSim, CronSimError
 
 from tallyline.errors import GraphError, Refused, RunFailed, UnknownName
 from tallyline.graph import Graph, draw, node
@@ -17,7 +19,6 @@ from tallyline.window import Grain, Window, gaps, parse_zone, start_of_day
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from datetime import datetime
     from zoneinfo import ZoneInfo
 
     from tallyline.plan import Metric
@@ -28,8 +29,10 @@ SCHEDULES = ("@hourly", "@daily", "@weekly", "@monthly")
 LOOKBACK = timedelta(days=2)
 MOST_NEW_SERIES = 10_000
 AT_ONCE = timedelta(days=92)
+LONGEST_RUN = timedelta(hours=6)
 A_DAY = timedelta(days=1)
 _CRON = re.compile(r"\S+( \S+){4}")
+_WHENEVER = datetime(2026, 1, 1)  # noqa: DTZ001  # a cron line is tried by the clock on the wall
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -45,7 +48,8 @@ class Options:
     is the zone of the source's times without an offset, by default the business zone. `combine` says what becomes
     of several values for one series and bucket. A `snapshot` tells only the present, and is kept under the running
     bucket. A read that would make more than `most_new_series` is refused: a dim is different for each row then. A
-    window longer than `at_once` is read in parts, `parallel` of them at a time.
+    window longer than `at_once` is read in parts, `parallel` of them at a time. A run that takes longer than
+    `longest_run` is ended, and has failed; None lets it take any time.
     """
 
     schedule: str = "@hourly"
@@ -59,6 +63,7 @@ class Options:
     most_new_series: int = MOST_NEW_SERIES
     at_once: timedelta = AT_ONCE
     parallel: int = 1
+    longest_run: timedelta | None = LONGEST_RUN
 
     def __post_init__(self) -> None:
         """Refuse what can be no schedule or time zone, and grains that are no facts."""
@@ -75,6 +80,9 @@ class Options:
             raise Refused(msg)
         if self.at_once < A_DAY:
             msg = f"at_once is {self.at_once}, less than a day; give the length of time to read at once"
+            raise Refused(msg)
+        if self.longest_run is not None and self.longest_run <= timedelta():
+            msg = f"longest_run is {self.longest_run}; give the length of time that a run may take"
             raise Refused(msg)
         for name in ("most_new_series", "parallel"):
             if getattr(self, name) < 1:
@@ -169,6 +177,7 @@ def source(  # the options, by name
     most_new_series: int = ...,
     at_once: timedelta = ...,
     parallel: int = ...,
+    longest_run: timedelta | None = ...,
 ) -> Callable[[Callable[..., object] | Graph], SourceDeclaration]: ...
 def source(  # noqa: PLR0913  # the options, by name
     work: Callable[..., object] | Graph | None = None,
@@ -186,6 +195,7 @@ def source(  # noqa: PLR0913  # the options, by name
     most_new_series: int = MOST_NEW_SERIES,
     at_once: timedelta = AT_ONCE,
     parallel: int = 1,
+    longest_run: timedelta | None = LONGEST_RUN,
 ) -> SourceDeclaration | Callable[[Callable[..., object] | Graph], SourceDeclaration]:
     """Declare a source: a function that gives `(dims, metrics)`, a function that returns a Graph, or a graph itself.
 
@@ -211,6 +221,7 @@ def source(  # noqa: PLR0913  # the options, by name
         most_new_series=most_new_series,
         at_once=at_once,
         parallel=parallel,
+        longest_run=longest_run,
     )
 
     def declare(declared: Callable[..., object] | Graph) -> SourceDeclaration:
@@ -232,10 +243,24 @@ def _check_can_be_read_again(graph: Graph) -> None:
 
 
 def check_schedule(schedule: str) -> None:
-    """Refuse what is neither a named schedule nor a cron line."""
-    if schedule not in SCHEDULES and not _CRON.fullmatch(schedule):
-        msg = f'"{schedule}" is no schedule; there are {", ".join(SCHEDULES)} and cron lines such as "15 6 * * *"'
+    """Refuse what is neither a named schedule nor a cron line, and a cron line that never fires."""
+    if schedule in SCHEDULES:
+        return
+    why_not = _why_it_never_fires(schedule) if _CRON.fullmatch(schedule) else ""
+    if why_not is not None:
+        there_are = f'there are {", ".join(SCHEDULES)} and cron lines such as "15 6 * * *"'
+        msg = f'"{schedule}" is no schedule{why_not}; {there_are}'
         raise Refused(msg)
+
+
+def _why_it_never_fires(line: str) -> str | None:
+    try:
+        next(CronSim(line, _WHENEVER))
+    except CronSimError as error:
+        return f", {str(error).lower()}"
+    except StopIteration:
+        return ", it never fires"
+    return None
 
 
 def check_grain(grain: str) -> None:

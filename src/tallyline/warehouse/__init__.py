@@ -5,6 +5,8 @@ from tallyline.warehouse.condition import condition_of
 from tallyline.warehouse.coverage import Coverage, Covered
 from tallyline.warehouse.history import History, Version
 from tallyline.warehouse.ledger import Changes, RunRecord
+from tallyline.warehouse.overview import Overview, RunCount, SourceOverview
+from tallyline.warehouse.progress import Failure, Progress, Wanted
 from tallyline.warehouse.reading import Reading
 from tallyline.warehouse.retention import Cleaned
 from tallyline.warehouse.warehouse import Warehouse, open_warehouse
@@ -17,11 +19,17 @@ __all__ = [
     "Coverage",
     "Covered",
     "Differing",
+    "Failure",
     "History",
+    "Overview",
+    "Progress",
     "Reading",
+    "RunCount",
     "RunRecord",
+    "SourceOverview",
     "Value",
     "Version",
+    "Wanted",
     "Warehouse",
     "condition_of",
     "open_warehouse",

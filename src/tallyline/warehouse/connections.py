@@ -14,7 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from tallyline.database import database_url, open_database, reason, sqlite_file
-from tallyline.errors import Refused, RunFailed
+from tallyline.database.refusals import refusal
+from tallyline.errors import Refused, RunFailed, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +35,11 @@ _SQLITE_SETTINGS = (f"busy_timeout = {_PATIENCE * 1000}", "synchronous = FULL", 
 
 
 class Connections:
-    """The warehouse's database. Errors of the database come out as RunFailed, with what it said and without SQL."""
+    """The warehouse's database.
+
+    Errors of the database come out as RunFailed, with what it said and without SQL, and as Unavailable where it is
+    away or busy.
+    """
 
     def __init__(self, url: str, folder: Path | None = None) -> None:
         """Take a URL of SQLite or PostgreSQL; a relative file lies in `folder`."""
@@ -112,7 +117,8 @@ class Connections:
             yield
         except (SQLAlchemyError, self._driver_error) as error:
             msg = f"the warehouse refused: {reason(error)}"
-            raise RunFailed(msg) from error
+            may_work_later = isinstance(refusal(error, "the warehouse"), Unavailable)
+            raise (Unavailable if may_work_later else RunFailed)(msg) from error
 
     @property
     def _driver_error(self) -> type[Exception]:

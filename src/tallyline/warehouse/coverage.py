@@ -2,10 +2,13 @@
 
 A window is covered up to the moment it was read at. It is provisional until it is read once more after its look-back
 has passed, or for good if it never is; then it is final. A window that was tried in vain, and never read, has failed.
+One that was read, but of which the source itself said that it does not know, is missing: it is not tried again and
+again, and nothing in it is zero.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -17,7 +20,7 @@ from tallyline.warehouse import schema, settings
 from tallyline.window import Grain, Window, gaps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from tallyline.warehouse.reading import Reading
 
 __all__ = [
+    "KNOWN",
     "Coverage",
     "Covered",
     "after_failure",
@@ -35,7 +39,10 @@ __all__ = [
     "from_ledger",
     "joined",
     "joined_windows",
+    "keep_missing",
+    "known_windows",
     "lateness",
+    "missing_until",
     "partly",
     "pieces",
     "replace_pieces",
@@ -49,7 +56,11 @@ class Covered(StrEnum):
 
     FINAL = "final"
     PROVISIONAL = "provisional"
+    MISSING = "missing"
     FAILED = "failed"
+
+
+KNOWN = (Covered.FINAL, Covered.PROVISIONAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +73,13 @@ class Coverage:
 
     @property
     def is_read(self) -> bool:
-        """Whether its values are known."""
+        """Whether the source has answered for it."""
         return self.state is not Covered.FAILED
+
+    @property
+    def is_known(self) -> bool:
+        """Whether its values are known."""
+        return self.state in KNOWN
 
 
 def pieces(connection: Connection, source: str) -> list[Coverage]:
@@ -90,14 +106,31 @@ def after_read(
 ) -> list[Coverage]:
     """Return the coverage once a source was read at a moment."""
     since = covers_since(before, reading, zone)
-    return _read(before, run, since, reading.window.until, read_at, reading.lookback)
+    after = _read(before, run, since, reading.window.until, read_at, reading.lookback)
+    missing = [Coverage(window, Covered.MISSING, run) for window in missing_until(reading, read_at)]
+    for piece in missing:
+        after = _without(after, piece.window)
+    return _merged([*after, *missing])
+
+
+def missing_until(reading: Reading, read_at: datetime) -> list[Window]:
+    """Return the windows of a reading that its source does not know, up to the moment it was read at."""
+    reached = [(window.since, min(window.until, read_at)) for window in reading.missing]
+    return joined_windows(Window(since, until) for since, until in reached if since < until)
+
+
+def keep_missing(connection: Connection, run: int, windows: Iterable[Window]) -> None:
+    """Enter in the ledger which windows a run was told to be missing."""
+    rows = [{"run_id": run, "since": window.since, "until": window.until} for window in windows]
+    if rows:
+        connection.execute(insert(schema.run_missing), rows)
 
 
 def lateness(
     before: Sequence[Coverage], touched: Sequence[datetime], grain: Grain, read_at: datetime, zone: ZoneInfo
 ) -> timedelta | None:
     """Return how long after its end the oldest bucket still changed that had been read to its end before."""
-    for window in joined(before):
+    for window in known_windows(before):
         for bucket in sorted(bucket for bucket in touched if window.since <= bucket < window.until):
             end = grain.after(bucket, zone)
             if end <= window.until:
@@ -144,6 +177,11 @@ def joined(coverage: Iterable[Coverage]) -> list[Window]:
     return joined_windows(piece.window for piece in coverage if piece.is_read)
 
 
+def known_windows(coverage: Iterable[Coverage]) -> list[Window]:
+    """Return the windows whose values are known, those that touch each other as one."""
+    return joined_windows(piece.window for piece in coverage if piece.is_known)
+
+
 def joined_windows(windows: Iterable[Window]) -> list[Window]:
     """Return windows in the order of time, those that touch each other as one."""
     whole: list[Window] = []
@@ -162,15 +200,26 @@ def partly(read: Iterable[Window], grain: Grain, zone: ZoneInfo) -> set[datetime
     return {floor for moment, floor in floors.items() if floor != moment}
 
 
+def _touched(windows: Iterable[Window], grain: Grain, zone: ZoneInfo) -> Iterator[datetime]:
+    for window in windows:
+        yield from window.widened(grain, zone).buckets(grain, zone)
+
+
 def from_ledger(connection: Connection, zone: ZoneInfo) -> None:
     """Work out the coverage from the runs that a release without it has kept."""
     sources = connection.execute(select(schema.run.c.source).where(schema.run.c.state == "done").distinct())
     for source in sources.scalars().all():
-        replace_pieces(connection, source, as_of(connection, source), zone)
+        replace_pieces(connection, source, _told_by_runs(connection, source, None, {}), zone)
 
 
 def as_of(connection: Connection, source: str, moment: datetime | None = None) -> list[Coverage]:
     """Return the coverage of a source as its runs in the ledger tell it, those that had ended at a moment."""
+    return _told_by_runs(connection, source, moment, _missing(connection, source))
+
+
+def _told_by_runs(
+    connection: Connection, source: str, moment: datetime | None, missing: Mapping[int, Sequence[Window]]
+) -> list[Coverage]:
     run = schema.run
     columns = (run.c.id, run.c.since, run.c.until, run.c.started_at, run.c.covers_since)
     done = select(*columns).where(
@@ -180,7 +229,17 @@ def as_of(connection: Connection, source: str, moment: datetime | None = None) -
     for row in connection.execute(done.order_by(run.c.ended_at, run.c.id)):
         since = row.covers_since or _covered_since(row, known)
         known = _read(known, row.id, since, row.until, row.started_at, timedelta())
+        for window in missing.get(row.id, ()):
+            known = _without(known, window)
     return known
+
+
+def _missing(connection: Connection, source: str) -> dict[int, list[Window]]:
+    table, missing = schema.run_missing, defaultdict(list)
+    told = select(table).join(schema.run, schema.run.c.id == table.c.run_id).where(schema.run.c.source == source)
+    for row in connection.execute(told):
+        missing[row.run_id].append(Window(row.since, row.until))
+    return missing
 
 
 def _covered_since(row: Row[*tuple[Any, ...]], known: Sequence[Coverage]) -> datetime:
@@ -196,7 +255,7 @@ def _before_the_ledger(connection: Connection, source: str) -> list[Coverage]:
     cleaned = settings.moment(connection, f"runs of {source} cleaned until")
     if cleaned is None:
         return []
-    read = [piece for piece in pieces(connection, source) if piece.is_read and piece.window.since < cleaned]
+    read = [piece for piece in pieces(connection, source) if piece.is_known and piece.window.since < cleaned]
     return [replace(each, window=Window(each.window.since, min(each.window.until, cleaned))) for each in read]
 
 
@@ -212,12 +271,13 @@ def _read(
 
 
 def _replace_incomplete(connection: Connection, source: str, after: Sequence[Coverage], zone: ZoneInfo) -> None:
-    table, read = schema.incomplete, joined(after)
+    table, read = schema.incomplete, known_windows(after)
+    missing = [piece.window for piece in after if piece.state is Covered.MISSING]
     connection.execute(delete(table).where(table.c.source == source))
     rows = [
         {"source": source, "grain": str(grain), "bucket": bucket}
         for grain in schema.FACTS
-        for bucket in partly(read, grain, zone)
+        for bucket in {*partly(read, grain, zone), *_touched(missing, grain, zone)}
     ]
     if rows:
         connection.execute(insert(table), rows)

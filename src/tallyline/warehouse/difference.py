@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from tallyline.warehouse.facts import Replacement, all_kept, kept, measured
+from tallyline.warehouse.facts import Replacement, kept, measured, whole_series
 from tallyline.warehouse.ledger import Changes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from tallyline.plan import Measured
     from tallyline.warehouse.facts import Fact, Stored
@@ -29,12 +30,15 @@ class Difference:
     def changes(self) -> Changes:
         """The numbers of values."""
         made = self.replacement
-        return Changes(len(made.added), len(made.changed), len(made.removed), self.unchanged)
+        added = len(made.added) + sum(len(column.buckets) for column in made.columns)
+        return Changes(added, len(made.changed), len(made.removed), self.unchanged)
 
-    def touched(self) -> Iterator[Fact]:
-        """Yield each fact that is new, other than before or gone, once."""
+    def touched(self) -> Iterator[tuple[int, Iterable[int]]]:
+        """Yield by series the buckets whose facts are new, other than before or gone."""
         made = self.replacement
-        return chain(made.added, made.changed, made.removed)
+        yield from (column[:2] for column in made.columns)
+        for series, facts in groupby(chain(made.added, made.changed, made.removed), key=itemgetter(0)):
+            yield series, map(itemgetter(1), facts)
 
 
 def compare(before: Stored, new: Mapping[int, Mapping[int, Measured]], run: int) -> Difference:
@@ -45,10 +49,18 @@ def compare(before: Stored, new: Mapping[int, Mapping[int, Measured]], run: int)
         if stored:
             _compare_series(series, stored, values, run, difference)
         else:
-            difference.replacement.added += all_kept(series, values, run)
+            _add_series(series, values, run, difference)
     for series in before.keys() - new.keys():
         difference.replacement.removed += before[series].values()
     return difference
+
+
+def _add_series(series: int, values: Mapping[int, Measured], run: int, difference: Difference) -> None:
+    column = whole_series(series, values, run)
+    if column is not None:
+        difference.replacement.columns.append(column)
+    else:
+        difference.replacement.added += [kept(series, bucket, value, run) for bucket, value in values.items()]
 
 
 def _compare_series(

@@ -7,18 +7,18 @@ cost more than all the rest. Buckets are whole seconds since 1970.
 from __future__ import annotations
 
 import json
-import struct
 from collections import defaultdict
 from dataclasses import dataclass, field
-from itertools import repeat
+from itertools import chain, repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from tallyline.plan import Sketch
 from tallyline.warehouse import schema
+from tallyline.warehouse.copying import BEGINS, COLUMNS, ENDS, Column, Fact, packed, packed_column
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Table
     from sqlalchemy.engine import Connection
@@ -26,23 +26,14 @@ if TYPE_CHECKING:
     from tallyline.plan import Measured
     from tallyline.window import Grain
 
-__all__ = ["Fact", "Range", "Replacement", "Stored", "all_kept", "kept", "measured", "read", "replace"]
+__all__ = ["Fact", "Range", "Replacement", "Stored", "kept", "measured", "read", "replace", "whole_series"]
 
 AT_ONCE = 10_000
-_POSTGRES_EPOCH = 946_684_800
-
-Fact = tuple[int, int, float, int, str | None]
-"""A value as it is kept: series, bucket, value, run and, of a distribution, its sketch as JSON."""
 
 Stored = dict[int, dict[int, Fact]]
 """Facts by series and bucket."""
 
-_COLUMNS = ("series_id", "bucket", "value", "run_id", "sketch")
-_RESTATED = (*_COLUMNS, "replaced_by")
-_HEAD, _MOMENT, _TAIL = struct.Struct(">hiii"), struct.Struct(">qi"), struct.Struct(">iii")
-_ROW = struct.Struct(">14s12sd12s")
-_NO_SKETCH = struct.pack(">i", -1)
-_COPY_BEGINS, _COPY_ENDS = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
+_RESTATED = (*COLUMNS, "replaced_by")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +47,12 @@ class Range:
 
 @dataclass(slots=True)
 class Replacement:
-    """What is to be written: facts that are new, facts in place of others, these others, and facts to remove.
+    """What is to be written: series that are new, facts that are, facts in place of others, these, and facts to remove.
 
     Where all that is kept of a source in a range goes, that is the `whole` range.
     """
 
+    columns: list[Column] = field(default_factory=list)
     added: list[Fact] = field(default_factory=list)
     changed: list[Fact] = field(default_factory=list)
     replaced: list[Fact] = field(default_factory=list)
@@ -85,11 +77,11 @@ def replace(connection: Connection, grain: Grain, run: int, replacement: Replace
             _move_range(connection, facts, restatements, replacement.whole, run)
         else:
             _move(connection, facts, restatements, gone, run)
-        _copy(connection, facts, sorted([*replacement.added, *replacement.changed]))
+        _copy(connection, facts, replacement)
     else:
         _insert(connection, restatements, _RESTATED, [(*fact, run) for fact in gone])
         _delete(connection, facts, sorted(replacement.removed))
-        _insert(connection, facts, _COLUMNS, sorted(replacement.added))
+        _insert(connection, facts, COLUMNS, sorted(chain(replacement.added, *map(_as_facts, replacement.columns))))
         _update(connection, facts, sorted(replacement.changed))
 
 
@@ -105,11 +97,16 @@ def kept(series: int, bucket: int, value: Measured, run: int) -> Fact:
     return series, bucket, value, run, None
 
 
-def all_kept(series: int, values: Mapping[int, Measured], run: int) -> list[Fact]:
-    """Return all values of a series as they are kept."""
+def whole_series(series: int, values: Mapping[int, Measured], run: int) -> Column | None:
+    """Return all values of a series as a column, None where some of them are distributions."""
     if Sketch in set(map(type, values.values())):
-        return [kept(series, bucket, value, run) for bucket, value in values.items()]
-    return list(zip(repeat(series), values, values.values(), repeat(run), repeat(None)))  # type: ignore[arg-type]  # no sketch
+        return None
+    buckets = tuple(sorted(values))
+    return Column(series, buckets, list(map(values.__getitem__, buckets)), run)  # type: ignore[arg-type]  # no sketch
+
+
+def _as_facts(column: Column) -> Iterator[Fact]:
+    return zip(repeat(column.series), column.buckets, column.values, repeat(column.run), repeat(None))
 
 
 def _rows(
@@ -155,7 +152,7 @@ def _move_range(connection: Connection, facts: Table, restatements: Table, whole
         series_id IN (SELECT id FROM series WHERE source = %s)
         AND bucket >= to_timestamp(%s) AND bucket < to_timestamp(%s)
     """
-    columns, given = ", ".join(_COLUMNS), (whole.source, whole.since, whole.until)
+    columns, given = ", ".join(COLUMNS), (whole.source, whole.since, whole.until)
     copying = f"INSERT INTO {restatements.name} ({columns}, replaced_by) SELECT {columns}, %s FROM {facts.name}"  # noqa: S608
     connection.exec_driver_sql(f"{copying} WHERE {where}", (run, *given))
     connection.exec_driver_sql(f"DELETE FROM {facts.name} WHERE {where}", given)  # noqa: S608  # names of our own
@@ -163,7 +160,7 @@ def _move_range(connection: Connection, facts: Table, restatements: Table, whole
 
 def _move(connection: Connection, facts: Table, restatements: Table, rows: Sequence[Fact], run: int) -> None:
     """Move facts to what was restated, on PostgreSQL within the server."""
-    columns = ", ".join(f"{facts.name}.{column}" for column in _COLUMNS)
+    columns = ", ".join(f"{facts.name}.{column}" for column in COLUMNS)
     moving = f"""
         WITH gone_now AS (
             DELETE FROM {facts.name}
@@ -171,7 +168,7 @@ def _move(connection: Connection, facts: Table, restatements: Table, rows: Seque
             WHERE {facts.name}.series_id = gone.series_id AND {facts.name}.bucket = to_timestamp(gone.bucket)
             RETURNING {columns}
         )
-        INSERT INTO {restatements.name} ({", ".join(_COLUMNS)}, replaced_by) SELECT *, %s FROM gone_now
+        INSERT INTO {restatements.name} ({", ".join(COLUMNS)}, replaced_by) SELECT *, %s FROM gone_now
     """  # noqa: S608  # names of our own
     for chunk in _chunks(rows):
         # the planner takes the keys for few, and would rather read the whole table
@@ -184,55 +181,16 @@ def _array(rows: Sequence[Fact], column: int) -> str:
     return f"{{{','.join(map(str, map(itemgetter(column), rows)))}}}"
 
 
-def _copy(connection: Connection, table: Table, rows: Sequence[Fact]) -> None:
-    if not rows:
+def _copy(connection: Connection, table: Table, replacement: Replacement) -> None:
+    facts = sorted([*replacement.added, *replacement.changed])
+    if not (facts or replacement.columns):
         return
-    packed = _Packed()
-    copying = f"COPY {table.name} ({', '.join(_COLUMNS)}) FROM STDIN (FORMAT BINARY)"
+    copying = f"COPY {table.name} ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)"
     with _driver(connection).cursor().copy(copying) as copy:
-        copy.write(_COPY_BEGINS)
-        for chunk in _chunks(rows):
-            copy.write(b"".join(packed.rows(chunk)))
-        copy.write(_COPY_ENDS)
-
-
-class _Packed:
-    """Rows as PostgreSQL copies them: what comes again in many of them is packed once."""
-
-    def __init__(self) -> None:
-        self._heads = _Cache(lambda series: _HEAD.pack(len(_COLUMNS), 4, series, 8))
-        self._moments = _Cache(lambda bucket: _MOMENT.pack((bucket - _POSTGRES_EPOCH) * 1_000_000, 8))
-        self._tails = _Cache(lambda run: _TAIL.pack(4, run, -1))
-
-    def rows(self, rows: Sequence[Fact]) -> Iterator[bytes]:
-        series, buckets, values, runs, sketches = (map(itemgetter(column), rows) for column in range(len(_COLUMNS)))
-        packed = map(
-            _ROW.pack,
-            map(self._heads.__getitem__, series),
-            map(self._moments.__getitem__, buckets),
-            values,
-            map(self._tails.__getitem__, runs),
-        )
-        if any(map(itemgetter(-1), rows)):
-            return (row[: -len(_NO_SKETCH)] + _sketch(sketch) for row, sketch in zip(packed, sketches, strict=True))
-        return packed
-
-
-class _Cache(dict[int, bytes]):
-    def __init__(self, pack: Callable[[int], bytes]) -> None:
-        super().__init__()
-        self._pack = pack
-
-    def __missing__(self, number: int) -> bytes:
-        packed = self[number] = self._pack(number)
-        return packed
-
-
-def _sketch(sketch: str | None) -> bytes:
-    if sketch is None:
-        return _NO_SKETCH
-    told = b"\x01" + sketch.encode()
-    return struct.pack(">i", len(told)) + told
+        copy.write(BEGINS)
+        for rows in chain(*map(packed_column, replacement.columns), packed(facts)):
+            copy.write(rows)
+        copy.write(ENDS)
 
 
 def _driver(connection: Connection) -> Any:  # noqa: ANN401  # sqlite3's or psycopg's

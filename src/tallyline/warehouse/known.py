@@ -92,7 +92,7 @@ _BEGINS = (
 
 def _all_tellers() -> Select[Any]:
     teller, covered, cleaned = _BEGINS.subquery("teller"), schema.covered, schema.cleaned
-    is_read = (covered.c.source == teller.c.source) & (covered.c.state != str(coverage.Covered.FAILED))
+    is_read = (covered.c.source == teller.c.source) & (covered.c.state.in_(list(map(str, coverage.KNOWN))))
     is_cleaned = (cleaned.c.source == teller.c.source) & (cleaned.c.grain == bindparam("grain"))
     columns = (teller.c.source, teller.c.since, cleaned.c.until, covered.c.since, covered.c.until)
     return select(*columns).select_from(teller).outerjoin(covered, is_read).outerjoin(cleaned, is_cleaned)

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from tallyline import __version__
 from tallyline.warehouse import schema
 from tallyline.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from sqlalchemy import Select
@@ -29,6 +30,7 @@ __all__ = [
     "begin",
     "close_lost",
     "end",
+    "of",
     "record",
     "running",
     "running_elsewhere",
@@ -112,7 +114,9 @@ def _keep_definition(connection: Connection, definition: str) -> str:
     table = schema.definition
     digest = hashlib.blake2b(definition.encode(), digest_size=8).hexdigest() if definition else ""
     if definition and connection.execute(select(table.c.digest).where(table.c.digest == digest)).first() is None:
-        connection.execute(insert(table).values(digest=digest, text=definition))
+        inserting = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+        kept = inserting(table).values(digest=digest, text=definition)
+        connection.execute(kept.on_conflict_do_nothing())  # another source may have the same
     return digest
 
 
@@ -198,6 +202,12 @@ def runs(connection: Connection, limit: int, source: str | None = None) -> list[
     if source is not None:
         newest = newest.where(schema.run.c.source == source)
     return [_record(row) for row in connection.execute(newest)]
+
+
+def of(connection: Connection, numbers: Iterable[int]) -> list[RunRecord]:
+    """Return the lines of some runs, the newest first."""
+    lines = select(schema.run).where(schema.run.c.id.in_(list(numbers))).order_by(schema.run.c.id.desc())
+    return [_record(row) for row in connection.execute(lines)]
 
 
 def _open(source: str) -> Select[Any]:

@@ -123,6 +123,17 @@ def _work_out_coverage(connection: Connection, zone: ZoneInfo) -> None:
     calendar.fill_with_kept(connection, zone)
 
 
+def _make_views_anew(connection: Connection, _: ZoneInfo) -> None:
+    """Make the views as this release has them; on PostgreSQL in place, so that who may read them still may."""
+    for view in VIEWS:
+        statement = view.format(**_TYPES[connection.dialect.name]).strip()
+        if connection.dialect.name == "sqlite":
+            connection.execute(text(f"DROP VIEW {statement.split()[2]}"))
+        else:
+            statement = statement.replace("CREATE VIEW", "CREATE OR REPLACE VIEW", 1)
+        connection.execute(text(statement))
+
+
 MIGRATIONS = (
     Migration(
         "metrics, series, values, runs",
@@ -272,6 +283,20 @@ MIGRATIONS = (
             *VIEWS,
         ),
         _work_out_coverage,
+    ),
+    Migration(
+        "windows that a source itself does not know",
+        (
+            """
+            CREATE TABLE run_missing (
+                run_id INTEGER NOT NULL,
+                since {moment} NOT NULL,
+                until {moment} NOT NULL,
+                PRIMARY KEY (run_id, since)
+            )
+            """,
+        ),
+        _make_views_anew,
     ),
 )
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from tallyline.plan import Points
     from tallyline.window import Grain, Window
@@ -23,7 +23,7 @@ class Reading:
 
     `sources` are the names of all sources of the project. A window that is read once more a `lookback` later is final
     then. A `snapshot` tells only of the moment it was taken at; where it `tells_all`, nothing lies before the window.
-    More than `most_new_series` at once are refused.
+    More than `most_new_series` at once are refused. Of the windows that are `missing` the source itself knows nothing.
     """
 
     source: str
@@ -35,3 +35,4 @@ class Reading:
     snapshot: bool = False
     tells_all: bool = False
     most_new_series: int = MOST_NEW_SERIES
+    missing: Sequence[Window] = ()

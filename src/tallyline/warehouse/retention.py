@@ -181,7 +181,8 @@ def _clean_runs(connection: Connection, source: str, before: datetime, *, write:
         run.c.source == source, run.c.ended_at < before, run.c.id != func.coalesce(newest, 0), not_(or_(*replaced))
     )
     if write:
-        connection.execute(delete(schema.run_node).where(schema.run_node.c.run_id.in_(select(run.c.id).where(old))))
+        for table in (schema.run_node, schema.run_missing):
+            connection.execute(delete(table).where(table.c.run_id.in_(select(run.c.id).where(old))))
     return _removed(connection, run, old, write=write)
 
 

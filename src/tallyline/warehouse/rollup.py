@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import UTC, datetime
-from itertools import groupby
-from operator import itemgetter
+from operator import mul
 from typing import TYPE_CHECKING, cast
 
 from tallyline.plan import Kind
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from tallyline.plan import Measured
-    from tallyline.warehouse.facts import Fact
 
     Hours = Mapping[int, Mapping[int, Measured]]
     Kinds = Mapping[int, tuple[str, Kind]]
@@ -42,6 +40,8 @@ class Days(dict[int, int]):
         super().__init__()
         self._zone = zone
         self._seconds: dict[int, int] = {}
+        self._hours: tuple[int, ...] = ()
+        self._cut: list[tuple[int, int, int]] = []
 
     def __missing__(self, hour: int) -> int:
         """Work it out."""
@@ -55,16 +55,28 @@ class Days(dict[int, int]):
             self._seconds[hour] = int(after.timestamp()) - hour
         return self._seconds[hour]
 
+    def cut(self, hours: tuple[int, ...]) -> list[tuple[int, int, int]]:
+        """Return the days of hours that are given in order, and where among them each begins and ends.
 
-def touched_days(facts: Iterable[Fact], kinds: Kinds, days: Days) -> defaultdict[int, set[int]]:
+        They are remembered for the next ones: most series of a reading have the same hours.
+        """
+        if hours != self._hours:
+            of_days = list(map(self.__getitem__, hours))
+            begins = [at for at, day in enumerate(of_days) if not at or day != of_days[at - 1]]
+            ends = [*begins[1:], len(hours)]
+            self._hours, self._cut = hours, [(of_days[at], at, end) for at, end in zip(begins, ends, strict=True)]
+        return self._cut
+
+
+def touched_days(hours: Iterable[tuple[int, Iterable[int]]], kinds: Kinds, days: Days) -> defaultdict[int, set[int]]:
     """Return by series the days that have to be rolled up: of a level, those of all series of its metric.
 
     Distinct counts are not rolled up: their source counts them anew by the day.
     """
     touched: defaultdict[int, set[int]] = defaultdict(set)
-    for series, of_series in groupby(facts, key=itemgetter(0)):
+    for series, of_series in hours:
         if kinds[series][1] is not Kind.DISTINCT:
-            touched[series].update(map(days.__getitem__, map(itemgetter(1), of_series)))
+            touched[series].update(map(days.__getitem__, of_series))
     whole: defaultdict[str, set[int]] = defaultdict(set)
     for series, its_days in touched.items():
         metric, kind = kinds[series]
@@ -85,30 +97,27 @@ def roll_up(hours: Hours, kinds: Kinds, touched: Touched, days: Days) -> dict[in
     rolled: dict[int, dict[int, Measured]] = {}
     for series in touched.keys() & hours.keys():
         metric, kind = kinds[series]
-        in_days = _by_day(hours[series], touched[series], days)
-        rolled[series] = dict(_rolled_up(in_days, hours[series], kind, of_metrics[metric], days))
+        rolled[series] = dict(_rolled_up(hours[series], touched[series], kind, of_metrics[metric], days))
     return rolled
 
 
 def _rolled_up(
-    in_days: Iterable[tuple[int, list[int]]],
     values: Mapping[int, Measured],
+    touched: set[int],
     kind: Kind,
     of_metric: Mapping[int, set[int]],
     days: Days,
 ) -> Iterator[tuple[int, Measured]]:
-    for day, hours in in_days:
+    hours = tuple(sorted(values))
+    ordered = list(map(values.__getitem__, hours))
+    for day, begin, end in days.cut(hours):
+        if day not in touched:
+            continue
         if kind is Kind.MEAN:
-            lasted = sum(days.seconds(hour) * cast("float", values[hour]) for hour in hours)
-            yield day, lasted / sum(days.seconds(hour) for hour in of_metric[day])
-        elif kind is not Kind.LEVEL or hours[-1] == max(of_metric[day]):
-            yield day, kind.over_time([values[hour] for hour in hours])
-
-
-def _by_day(hours: Iterable[int], touched: set[int], days: Days) -> Iterator[tuple[int, list[int]]]:
-    for day, of_day in groupby(sorted(hours), key=days.__getitem__):
-        if day in touched:
-            yield day, list(of_day)
+            lasted = map(mul, map(days.seconds, hours[begin:end]), cast("list[float]", ordered[begin:end]))
+            yield day, sum(lasted) / sum(map(days.seconds, of_metric[day]))
+        elif kind is not Kind.LEVEL or hours[end - 1] == max(of_metric[day]):
+            yield day, kind.over_time(ordered[begin:end])
 
 
 def _hours_of_metrics(hours: Hours, kinds: Kinds, touched: Touched, days: Days) -> Mapping[str, Mapping[int, set[int]]]:
@@ -116,6 +125,8 @@ def _hours_of_metrics(hours: Hours, kinds: Kinds, touched: Touched, days: Days) 
     for series in touched.keys() & hours.keys():
         metric, kind = kinds[series]
         if kind in _OF_ALL_SERIES:
-            for day, of_day in _by_day(hours[series], touched[series], days):
-                known[metric][day].update(of_day)
+            in_order = tuple(sorted(hours[series]))
+            for day, begin, end in days.cut(in_order):
+                if day in touched[series]:
+                    known[metric][day].update(in_order[begin:end])
     return known

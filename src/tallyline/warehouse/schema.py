@@ -45,6 +45,7 @@ __all__ = [
     "metric",
     "metric_source",
     "run",
+    "run_missing",
     "run_node",
     "seconds",
     "series",
@@ -223,6 +224,14 @@ run = Table(
     Column("definition", Text, nullable=False),
     Column("lateness", BigInteger),
     Column("covers_since", Moment),
+)
+
+run_missing = Table(
+    "run_missing",
+    metadata,
+    Column("run_id", Integer, primary_key=True),
+    Column("since", Moment, primary_key=True),
+    Column("until", Moment, nullable=False),
 )
 
 run_node = Table(

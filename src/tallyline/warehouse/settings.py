@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from tallyline.warehouse import schema
 
@@ -35,6 +36,9 @@ def put_later(connection: Connection, name: str, value: datetime) -> None:
 
 def put(connection: Connection, name: str, value: str | None) -> None:
     """Keep a value under a name in place of any other; None removes it."""
-    connection.execute(delete(schema.setting).where(schema.setting.c.name == name))
-    if value is not None:
-        connection.execute(insert(schema.setting).values(name=name, value=value))
+    if value is None:
+        connection.execute(delete(schema.setting).where(schema.setting.c.name == name))
+        return
+    inserting = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    kept = inserting(schema.setting).values(name=name, value=value)
+    connection.execute(kept.on_conflict_do_update(index_elements=["name"], set_={"value": value}))

@@ -10,6 +10,7 @@ from tallyline.plan import Kind, kept_as, named
 from tallyline.warehouse.schema import NAMES
 from tallyline.warehouse.views import NAMES as VIEWS
 from tallyline.warehouse.wording import WORDS, from_, group_by, indented, select, where, with_
+from tallyline.window import Grain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["as_sql"]
 
+_ROLLED_UP = tuple(Grain)[1:]
 _LONGEST_NAME = 63  # of PostgreSQL; what is longer is cut off
 _NINE_BITS = 2**44 + 1
 _OVER_SERIES = {Kind.MINIMUM: "min(value)", Kind.MAXIMUM: "max(value)", Kind.DISTINCT: "max(value)"}
@@ -28,22 +30,34 @@ _OF_SKETCHES = {"count": "sum", "sum": "sum", "least": "min", "greatest": "max"}
 
 
 def as_sql(
-    asked: Query, plan: Plan, zone: ZoneInfo, dialect: str, *, since: str | None = None, until: str | None = None
+    asked: Query,
+    plan: Plan,
+    zone: ZoneInfo,
+    dialect: str,
+    *,
+    since: str | None = None,
+    until: str | None = None,
+    grain: str | None = None,
 ) -> str:
     """Return the query as SQL of a dialect, `sqlite` or `postgresql`; `plan` has the metrics and formulas it is about.
 
     `since` and `until` are SQL in place of the moments of the query, such as macros of Grafana: told are the buckets
-    that begin from the one on and before the other.
+    that begin from the one on and before the other. `grain` is SQL in place of its grain, such as a variable of
+    Grafana: where that names none from the day on, the query's own is told, which must be one of these. Distinct
+    counts are refused then, since each grain has its own.
     """
     if asked.as_of is not None or asked.compare is not None:
         msg = "SQL tells values as they are now, and no others; leave out compare and as_of"
+        raise Refused(msg)
+    if grain is not None and asked.by is Grain.HOUR:
+        msg = "hours are kept elsewhere than days; leave out the grain, or ask by the day or longer"
         raise Refused(msg)
     words = WORDS[dialect]
     bounds = _Bounds(
         since or (words.moment(asked.by.floor(asked.since, zone)) if asked.since else None),
         until or (words.moment(asked.by.ceil(asked.until, zone)) if asked.until else None),
     )
-    told = _Statements(plan, asked, bounds, words).statement(asked.metric)
+    told = _Statements(plan, asked, bounds, words, grain).statement(asked.metric)
     return f"{told}\nORDER BY {', '.join(_keys(asked))}"
 
 
@@ -68,6 +82,7 @@ class _Statements:
     asked: Query
     bounds: _Bounds
     words: SQLite
+    grain: str | None
 
     def statement(self, name: str) -> str:
         """Return what tells a metric."""
@@ -99,7 +114,11 @@ class _Statements:
         metric = kept_as(self.plan, name)
         statistic = "mean" if metric == name else name.removeprefix(f"{metric}.")
         kind = named(self.plan, name).kind
-        return _Statement(replace(self.asked, metric=metric), kind, statistic, self.bounds, self.words).text()
+        if self.grain is not None and kind is Kind.DISTINCT:
+            msg = f"{metric} counts distinct things, each grain of its own; leave out the grain"
+            raise Refused(msg)
+        asked = replace(self.asked, metric=metric)
+        return _Statement(asked, kind, statistic, self.bounds, self.words, self.grain).text()
 
     def _of_formula(self, formula: Formula, names: Mapping[str, str]) -> str:
         first, *others = (names[metric] for metric in formula.metrics)
@@ -131,6 +150,7 @@ class _Statement:
     statistic: str
     bounds: _Bounds
     words: SQLite
+    grain: str | None
 
     def text(self) -> str:
         """Return it, without an order."""
@@ -153,7 +173,8 @@ class _Statement:
     def _zeros(self) -> str:
         """Return the buckets in which all was read that tells of the metric, for each part that is told of."""
         parts = ["CROSS JOIN (SELECT DISTINCT part FROM counted) AS parts"] if self.asked.split else []
-        conditions = [self._is_metric, f"grain = '{self.asked.by}'", *self.bounds.on("time")]
+        grain = self._chosen({grain: f"'{grain}'" for grain in _ROLLED_UP})
+        conditions = [self._is_metric, f"grain = {grain}", *self.bounds.on("time")]
         if self.bounds.since is None:
             conditions.append("time >= (SELECT min(time) FROM counted)")
         elif self.asked.where and not self.asked.split:
@@ -275,11 +296,19 @@ class _Statement:
 
     @property
     def _is_rolled_up(self) -> bool:
-        return self.asked.by is not self.asked.facts(self.kind)
+        return self.grain is not None or self.asked.by is not self.asked.facts(self.kind)
 
     @property
     def _bucket(self) -> str:
-        return f"calendar.{self.asked.by}" if self._is_rolled_up else "time"
+        return self._chosen({grain: f"calendar.{grain}" for grain in _ROLLED_UP}) if self._is_rolled_up else "time"
+
+    def _chosen(self, told: Mapping[Grain, str]) -> str:
+        """Return what is told of the grain that is asked for, or was chosen."""
+        own = told.get(self.asked.by, f"'{self.asked.by}'")
+        if self.grain is None:
+            return own
+        others = (f"WHEN '{grain}' THEN {each}" for grain, each in told.items() if grain is not self.asked.by)
+        return f"CASE {self.grain} {' '.join(others)} ELSE {own} END"
 
     @property
     def _keys(self) -> list[str]:

@@ -71,7 +71,7 @@ def _one_has_not_read(moment: str, since: str, until: str) -> str:
                 SELECT 1
                 FROM covered
                 WHERE covered.source = other.source
-                    AND covered.state <> 'failed'
+                    AND covered.state IN ('final', 'provisional')
                     AND covered.since {since} {moment}
                     AND covered.until {until} {moment}
                     AND (other.cleaned IS NULL OR other.cleaned {since} {moment})
@@ -116,7 +116,7 @@ _KNOWN = (
             CASE WHEN teller.cleaned > covered.since THEN teller.cleaned ELSE covered.since END AS since,
             covered.until AS until
         FROM teller
-        JOIN covered ON covered.source = teller.source AND covered.state <> 'failed'
+        JOIN covered ON covered.source = teller.source AND covered.state IN ('final', 'provisional')
         WHERE teller.cleaned IS NULL OR teller.cleaned < covered.until
     """,
     f"""

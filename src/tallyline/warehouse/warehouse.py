@@ -8,11 +8,12 @@ from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from tallyline.errors import Refused, RunFailed, UnknownName
+from tallyline.errors import AtWork, NoLongerDue, Refused, RunFailed, UnknownName
 from tallyline.plan import Kind
-from tallyline.warehouse import access, calendar, coverage, history, ledger, migrations, read, settings, write
+from tallyline.warehouse import access, calendar, coverage, history, ledger, migrations, overview, read, settings, write
 from tallyline.warehouse.connections import Connections
 from tallyline.warehouse.ledger import Changes
+from tallyline.warehouse.progress import progress
 from tallyline.warehouse.question import Query
 from tallyline.warehouse.retention import check_hours_are_there, check_known_then, clean
 from tallyline.warehouse.sql import as_sql
@@ -20,10 +21,12 @@ from tallyline.warehouse.write import Preview
 from tallyline.window import Clock, Grain, Window, utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime, timedelta
     from pathlib import Path
     from zoneinfo import ZoneInfo
+
+    from sqlalchemy.engine import Connection
 
     from tallyline.plan import Metric, Plan, Retention
     from tallyline.warehouse.answer import Answer
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
     from tallyline.warehouse.coverage import Coverage
     from tallyline.warehouse.history import History
     from tallyline.warehouse.ledger import RunRecord
+    from tallyline.warehouse.overview import Overview, RunCount
+    from tallyline.warehouse.progress import Progress, Wanted
     from tallyline.warehouse.reading import Reading
     from tallyline.warehouse.retention import Cleaned
 
@@ -94,29 +99,44 @@ class Warehouse:
         self._leases: dict[str, Lease] = {}
         self._holders: Counter[str] = Counter()
         self._at_work: dict[int, str] = {}
+        self._not_entered: dict[int, str] = {}
         self._check_zone()
 
-    def begin(self, source: str, window: Window, definition: str = "") -> int:
+    def begin(self, source: str, window: Window, definition: str = "", wanted: Wanted | None = None) -> int:
         """Enter in the ledger that a run begins, and return its number; `definition` is what the source is, as text.
 
-        Raises RunFailed while the source is read by another process.
+        Raises AtWork while the source is read by another process, NoLongerDue where the run is not `wanted` any more.
         """
         self._lease(source)
         try:
-            run = self._entered(source, window, definition)
+            run = self._entered(source, window, definition, wanted)
         except BaseException:
             self._release(source)
             raise
         self._at_work[run] = source
         return run
 
-    def _entered(self, source: str, window: Window, definition: str) -> int:
+    def _entered(self, source: str, window: Window, definition: str, wanted: Wanted | None) -> int:
         with self._connections.writing(source) as connection:
+            entered = self._end_those_not_entered(connection)
             ledger.close_lost(connection, source, self._clock(), all_of_them=self._only_here(source))
             other = ledger.running_elsewhere(connection, source)
             if other is not None:
                 raise _overlap(source, other)
-            return ledger.begin(connection, source, window, self._clock(), definition)
+            if wanted and not wanted.is_due(progress(connection, source, wanted.since)):
+                msg = f"another process has just read what was due of {source}, or tried to"
+                raise NoLongerDue(msg)
+            run = ledger.begin(connection, source, window, self._clock(), definition)
+        for number in entered:
+            self._not_entered.pop(number, None)
+        return run
+
+    def _end_those_not_entered(self, connection: Connection) -> list[int]:
+        """Enter as lost what ended while the database was away, and return the numbers of these runs."""
+        ended = list(self._not_entered.items())
+        for run, error in ended:
+            ledger.end(connection, run, self._clock(), state="lost", changes=Changes(), report={}, error=error)
+        return [run for run, _ in ended]
 
     def _lease(self, source: str) -> None:
         with self._leasing:
@@ -166,6 +186,7 @@ class Warehouse:
             late = coverage.lateness(before, published.touched, reading.grain, record.started_at, self._zone)
             after = coverage.after_read(before, run, record.started_at, reading, self._zone)
             coverage.replace_pieces(connection, reading.source, after, self._zone)
+            coverage.keep_missing(connection, run, coverage.missing_until(reading, record.started_at))
             covers_since = coverage.covers_since(before, reading, self._zone)
             calendar.fill(connection, Window(covers_since, reading.window.until), self._zone)
             ledger.end(
@@ -193,20 +214,30 @@ class Warehouse:
         return Preview(sum([preview.changes for preview in previews], Changes()), differing[:most])
 
     def end(self, run: int, *, state: str, error: str, report: Mapping[str, object]) -> None:
-        """Enter that a run ended without writing anything."""
-        with self._connections.reading() as connection:
-            record = ledger.record(connection, run)
-        with self._connections.writing(record.source if record else None) as connection:
-            ledger.end(connection, run, self._clock(), state=state, changes=Changes(), report=report, error=error)
-            if record:
-                before = coverage.pieces(connection, record.source)
-                after = coverage.after_failure(before, record.window, run, record.started_at)
-                coverage.replace_pieces(connection, record.source, after, self._zone)
-        self._ended(run)
+        """Enter that a run ended without writing anything; where that cannot be, it is entered with the next run."""
+        try:
+            with self._connections.reading() as connection:
+                record = ledger.record(connection, run)
+            with self._connections.writing(record.source if record else None) as connection:
+                ledger.end(connection, run, self._clock(), state=state, changes=Changes(), report=report, error=error)
+                if record:
+                    before = coverage.pieces(connection, record.source)
+                    after = coverage.after_failure(before, record.window, run, record.started_at)
+                    coverage.replace_pieces(connection, record.source, after, self._zone)
+        except BaseException:
+            self._not_entered[run] = error
+            raise
+        finally:
+            self._ended(run)
 
     def covered(self, source: str) -> list[Window]:
         """Return the windows that were read of a source, apart from each other and in order."""
         return coverage.joined(self.coverage(source))
+
+    def progress(self, source: str, since: datetime) -> Progress:
+        """Return how far a source is, with the runs that failed since a moment."""
+        with self._connections.reading() as connection:
+            return progress(connection, source, since)
 
     def coverage(self, source: str) -> list[Coverage]:
         """Return what is known of a source's windows: final, provisional or failed, in the order of time."""
@@ -217,6 +248,26 @@ class Warehouse:
         """Return the newest runs, of one source or of all, the newest first."""
         with self._connections.reading() as connection:
             return ledger.runs(connection, limit, source)
+
+    def run(self, number: int) -> RunRecord | None:
+        """Return the run of that number, None where the ledger has none."""
+        with self._connections.reading() as connection:
+            return ledger.record(connection, number)
+
+    def overview(self, sources: Iterable[str] = ()) -> Overview:
+        """Return how sources are, all that are known and those named, and which of them tell of each metric."""
+        with self._connections.reading() as connection:
+            return overview.overview(connection, sources)
+
+    def run_counts(self, window: Window) -> list[RunCount]:
+        """Return how many of the runs that began in a window are in which state, by quarters of an hour."""
+        with self._connections.reading() as connection:
+            return overview.run_counts(connection, window)
+
+    def failures(self, window: Window, limit: int = 10) -> list[RunRecord]:
+        """Return the newest runs that began in a window and failed or were lost, the newest first."""
+        with self._connections.reading() as connection:
+            return overview.failures(connection, window, limit)
 
     def ran_before(self, source: str, moment: datetime) -> bool:
         """Say whether the ledger knows a run of the source that began before a moment."""
@@ -350,8 +401,8 @@ class Warehouse:
             raise Refused(msg)
 
 
-def _overlap(source: str, run: RunRecord | None) -> RunFailed:
+def _overlap(source: str, run: RunRecord | None) -> AtWork:
     at_work = (
         f": run {run.id}, process {run.process} on {run.host}, since {run.started_at:%Y-%m-%d %H:%M} UTC" if run else ""
     )
-    return RunFailed(f"{source} is being read already{at_work}; let that end, or end it")
+    return AtWork(f"{source} is being read already{at_work}; let that end, or end it")

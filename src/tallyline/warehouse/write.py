@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from tallyline.plan import Kind
@@ -73,7 +72,7 @@ def publish(connection: Connection, run: int, reading: Reading, plan: Plan, zone
         take_over_marks(connection, reading)
     kept = keep_series(connection, reading, owned, metrics)
     difference = _Work.on(connection, run, reading, owned.with_ids(kept), zone).replace()
-    buckets = set(map(itemgetter(1), difference.touched()))
+    buckets = set().union(*(of_series for _, of_series in difference.touched()))
     touched = [datetime.fromtimestamp(bucket, UTC) for bucket in sorted(buckets)]
     cleaned = cleaned_until(connection, reading.grain, reading.source)
     return Published(difference.changes, [bucket for bucket in touched if cleaned is None or bucket >= cleaned])

@@ -76,6 +76,7 @@ class _Series(NamedTuple):
 
 _RABBITMQ, _REDIS, _NGINX = "rabbitmq-1:15692", "redis-1:9121", "edge-1:9113"
 _SERIES = {
+    "up": _Series(_RABBITMQ, lambda _: 1),
     "rabbitmq_queue_messages_ready": _Series(_RABBITMQ, lambda hour: hour.waiting),
     "rabbitmq_queue_messages_unacked": _Series(_RABBITMQ, lambda hour: 0.4 * hour.workers + hour.worked / 60),
     "rabbitmq_queues": _Series(_RABBITMQ, lambda _: 4),
@@ -129,7 +130,7 @@ class _Prometheus:
         raise no_answer("Prometheus", asked.path, ["/api/v1/query_range", "/api/v1/query", "/api/v1/status/buildinfo"])
 
     def _result(self, query: str, moments: range) -> list[dict[str, Any]]:
-        name = max((name for name in _SERIES if name in query), key=len, default="")
+        name = max((name for name in _SERIES if re.search(rf"\b{name}\b", query)), key=len, default="")
         if not name:
             return []
         found = _RANGE.search(query)

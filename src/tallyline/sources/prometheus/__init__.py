@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from tallyline.api import part
 from tallyline.errors import Refused
@@ -13,10 +13,10 @@ from tallyline.plan import Metric
 from tallyline.sources.kinds import Kind
 from tallyline.sources.prometheus.ask import ask, checked, filled_in, said, version
 from tallyline.sources.prometheus.pack import Pack, load_pack, pack_names
-from tallyline.sources.prometheus.read import LABEL, MOST_POINTS, WHEN, read_prometheus
+from tallyline.sources.prometheus.read import LABEL, MOST_POINTS, WHEN, read_prometheus, unscraped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
@@ -24,9 +24,16 @@ if TYPE_CHECKING:
     from tallyline.sources.prometheus.read import Row
     from tallyline.window import Grain, Window
 
-__all__ = ["Pack", "PrometheusSource", "load_pack", "pack_names", "read_prometheus"]
+__all__ = ["ALIVE", "Pack", "PrometheusSource", "load_pack", "pack_names", "read_prometheus"]
 
+ALIVE = "count_over_time(up[$range]) > 1"
 _FOREIGN = re.compile(r"\$\{?_\w+")
+
+
+class _How(TypedDict):
+    grain: Grain
+    points: int
+    accept_warnings: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,9 @@ class PrometheusSource(Kind):
     ``job="redis"``. Packs sum up by the labels in `by`. Labels of the answer become dims: all of them, or those that
     `labels` names, under the names that it gives them. A label in braces, ``"queue.{queue}.messages"``, becomes a part
     of the metric's name. No request asks for more than `points` of a series. Answers that come with warnings, because a
-    part of the data could not be read, are refused unless `accept_warnings`.
+    part of the data could not be read, are refused unless `accept_warnings`. A bucket for which the query `alive` has
+    no value was not scraped: no count is zero there. By default `up` has to be known twice in it; "" takes every bucket
+    as scraped.
     """
 
     service: str
@@ -50,6 +59,7 @@ class PrometheusSource(Kind):
     labels: dict[str, str] = field(default_factory=dict)
     points: int = MOST_POINTS
     accept_warnings: bool = False
+    alive: str = ALIVE
 
     def __post_init__(self) -> None:
         """Refuse what is known to be wrong before Prometheus is asked."""
@@ -64,7 +74,7 @@ class PrometheusSource(Kind):
             raise Refused(msg)
         _check_labels(self.labels)
         _check_told_once(self._packs)
-        for name, query in self.asked.items():
+        for name, query in {**self.asked, "alive": self.alive}.items():
             _check_query(name, query)
 
     @property
@@ -81,7 +91,8 @@ class PrometheusSource(Kind):
     def definition(self) -> str:
         """The queries, and what becomes of the labels of their answers."""
         labels = [f"label {label} = {dim}" for label, dim in self.labels.items()]
-        return "\n".join([*(f"{name} = {query}" for name, query in self.asked.items()), *labels])
+        alive = [f"alive = {self.alive}"] if self.alive != ALIVE else []
+        return "\n".join([*(f"{name} = {query}" for name, query in self.asked.items()), *labels, *alive])
 
     @property
     def metrics(self) -> Mapping[str, Metric]:
@@ -92,19 +103,21 @@ class PrometheusSource(Kind):
         """Return the graph of one node, which bears the source's name."""
         return Graph(node(self.rows, name=name, services={"api": self.service}))
 
-    def rows(self, api: Api, window: Window, zone: ZoneInfo, now: datetime, grain: Grain) -> Iterator[Row]:
-        """Yield `(dims, metrics)` for each series and bucket."""
-        return read_prometheus(
-            api,
-            self.asked,
-            window,
-            zone,
-            now,
-            grain=grain,
-            labels=self.labels,
-            points=self.points,
-            accept_warnings=self.accept_warnings,
-        )
+    def rows(
+        self,
+        api: Api,
+        window: Window,
+        zone: ZoneInfo,
+        now: datetime,
+        grain: Grain,
+        missing: Callable[[Window], None],
+    ) -> Iterator[Row]:
+        """Yield `(dims, metrics)` for each series and bucket; tell which buckets are `missing`."""
+        how: _How = {"grain": grain, "points": self.points, "accept_warnings": self.accept_warnings}
+        alive = filled_in(self.alive, match=self.match)
+        for bucket in unscraped(api, alive, window, zone, now, **how) if alive else ():
+            missing(bucket)
+        yield from read_prometheus(api, self.asked, window, zone, now, labels=self.labels, **how)
 
     def probe(self, name: str) -> Graph:
         """Return a graph that tells which version answers, and which metrics nothing is scraped for."""
@@ -121,7 +134,13 @@ class PrometheusSource(Kind):
                 found += 1
             else:
                 yield f"{name} has no value now: nothing that is scraped answers to {query}"
+        if self.alive and not self._is_alive(api):
+            yield f"alive has no value now, so that nothing is known: nothing that is scraped answers to {self.alive}"
         yield f"{found} of {len(self.asked)} queries have values now"
+
+    def _is_alive(self, api: Api) -> bool:
+        query = filled_in(self.alive, match=self.match, range="3600s")
+        return bool(part(ask(api, "api/v1/query", {"query": query}, "alive"), "data.result", list))
 
 
 def _check_told_once(packs: Iterable[Pack]) -> None:

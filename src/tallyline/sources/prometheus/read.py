@@ -12,7 +12,7 @@ from tallyline.api import part
 from tallyline.errors import UnexpectedAnswer, shortened
 from tallyline.secret import masked
 from tallyline.sources.prometheus.ask import ask, check_whole, checked, filled_in
-from tallyline.window import Grain
+from tallyline.window import Grain, Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,12 +20,11 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from tallyline.api import Api
-    from tallyline.window import Window
 
     Row = tuple[dict[str, object], dict[str, object]]
     Bucket = tuple[datetime, datetime]
 
-__all__ = ["LABEL", "MOST_POINTS", "WHEN", "read_prometheus"]
+__all__ = ["LABEL", "MOST_POINTS", "WHEN", "read_prometheus", "unscraped"]
 
 MOST_POINTS = 11_000
 WHEN = frozenset({"time", "date", "hour"})
@@ -64,6 +63,29 @@ def read_prometheus(
             if not accept_warnings:
                 check_whole(answer, name, asked)
             yield from _rows(answer, name, stretch, labels or {})
+
+
+def unscraped(
+    api: Api,
+    alive: str,
+    window: Window,
+    zone: ZoneInfo,
+    now: datetime,
+    *,
+    grain: Grain = Grain.HOUR,
+    points: int = MOST_POINTS,
+    accept_warnings: bool = False,
+) -> Iterator[Window]:
+    """Yield the buckets for which the query `alive` has no value: those in which Prometheus scraped nothing.
+
+    Nothing that is counted is zero there. Buckets are those of `read_prometheus`, which raises the same.
+    """
+    asked = {"alive": f"count({alive})"}
+    told = read_prometheus(api, asked, window, zone, now, grain=grain, points=points, accept_warnings=accept_warnings)
+    scraped = {dims["time"] for dims, metrics in told if metrics["alive"] is not None}
+    for begin in window.buckets(grain, zone):
+        if begin < now and begin not in scraped:
+            yield Window(begin, grain.after(begin, zone))
 
 
 @dataclass(frozen=True, slots=True)

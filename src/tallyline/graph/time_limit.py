@@ -1,0 +1,121 @@
+"""Runs that can be ended from outside, at a time limit or because who observes them raises, even where they hang.
+
+Where the main thread runs, an alarm ends it, as Ctrl-C would, also within a call that waits. Any other thread cannot be
+reached there. So it only waits for the run, which has a thread of its own, and which is left behind where it does not
+end: whatever it gives then, nobody takes.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import ctypes
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from tallyline.errors import OverTime
+from tallyline.graph.report import Report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import timedelta
+    from types import FrameType
+
+    Observe = Callable[[Report], None]
+
+__all__ = ["in_time"]
+
+T = TypeVar("T")
+
+LOOK_EVERY = 0.1
+GRACE_SECONDS = 5.0
+
+
+def in_time(work: Callable[[Observe], T], observe: Observe, longest: timedelta | None, too_long: str) -> T:
+    """Do work that reports to an observer, and return what it gives.
+
+    Raises OverTime, saying that it was `too_long`, after the `longest` time that it may take. Raises what `observe`
+    raises, which is called every now and then; from another thread than the main one, whatever the work does.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGALRM"):
+        return _Apart(work).result(observe, longest, too_long)
+    if longest is None or signal.getitimer(signal.ITIMER_REAL)[0]:  # somebody else has set the alarm
+        return work(observe)
+    return _until_alarm(work, observe, longest, too_long)
+
+
+class _Alarm(BaseException):
+    """The time is up: raised in the main thread, wherever it is."""
+
+
+def _until_alarm(work: Callable[[Observe], T], observe: Observe, longest: timedelta, too_long: str) -> T:
+    before = signal.signal(signal.SIGALRM, _raise_alarm)
+    signal.setitimer(signal.ITIMER_REAL, longest.total_seconds(), GRACE_SECONDS)
+    try:
+        return work(observe)
+    except _Alarm:
+        raise OverTime(too_long) from None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _raise_alarm(_number: int, _frame: FrameType | None) -> None:
+    raise _Alarm
+
+
+class _Apart(Generic[T]):
+    """Work in a thread of its own."""
+
+    def __init__(self, work: Callable[[Observe], T]) -> None:
+        self._work = work
+        self._latest = Report()
+        self._results: list[T] = []
+        self._error: BaseException | None = None
+        self._is_to_end = False
+        self._ended = threading.Event()
+        run = contextvars.copy_context().run
+        self._thread = threading.Thread(target=run, args=(self._do,), name="run", daemon=True)
+
+    def result(self, observe: Observe, longest: timedelta | None, too_long: str) -> T:
+        """Wait for what it gives."""
+        deadline = float("inf") if longest is None else time.monotonic() + longest.total_seconds()
+        self._thread.start()
+        try:
+            while not self._ended.wait(min(LOOK_EVERY, max(deadline - time.monotonic(), 0))):
+                observe(self._latest)
+                _check(deadline, too_long)
+            observe(self._latest)
+        except BaseException:
+            self._end()
+            raise
+        if self._error is not None:
+            raise self._error
+        return self._results[0]
+
+    def _do(self) -> None:
+        try:
+            self._results.append(self._work(self._watch))
+        except BaseException as error:  # noqa: BLE001  # it is raised where it is waited for
+            self._error = error
+        finally:
+            self._ended.set()
+
+    def _watch(self, report: Report) -> None:
+        self._latest = report
+        if self._is_to_end:
+            raise SystemExit
+
+    def _end(self) -> None:
+        """End the thread at its next look or step in Python; a call that waits keeps it until it returns."""
+        self._is_to_end = True
+        if not self._ended.is_set() and self._thread.ident is not None:
+            thread, ends = ctypes.c_ulong(self._thread.ident), ctypes.py_object(SystemExit)
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ends)
+        self._ended.wait(GRACE_SECONDS)
+
+
+def _check(deadline: float, too_long: str) -> None:
+    if time.monotonic() >= deadline:
+        raise OverTime(too_long)
