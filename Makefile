@@ -22,7 +22,8 @@ demo: setup  ## run a working company and show its page
 
 test: lint docs  ## check everything, as CI does
 	$(RUN) python -m tools.chromium
-	$(RUN) pytest --cov
+	$(RUN) python -m tools.airflow
+	$(RUN) pytest --cov --numprocesses auto --dist worksteal
 
 lint: setup  ## check how the code is written and put together
 	$(RUN) ruff format --check

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tallyline.cli.chart import chart, short
-from tallyline.plan import Metric
+from tallyline.plan import Kind, Metric
 from tallyline.warehouse import Value
 from tallyline.window import Grain
 
@@ -52,6 +52,14 @@ last complete: 7.5 (04 Jul 2026)
 def test_the_title_has_the_grain_and_the_unit() -> None:
     assert chart([day(1, 5)], REVENUE, Grain.DAY, UTC_ZONE).startswith("Revenue by day, in USD\n")
     assert chart([day(1, 5)], Metric("revenue"), Grain.MONTH, UTC_ZONE).startswith("revenue by month\n")
+
+
+def test_a_share_of_one_is_told_in_per_cent() -> None:
+    share = Metric("activation", "Activation", kind=Kind.FORMULA, formula="a / b", share=True)
+    title, *lines = chart([day(1, 0.554)], share, Grain.DAY, UTC_ZONE).splitlines()
+    assert title == "Activation by day, in %"
+    assert lines[1].startswith("55.40 ┤")
+    assert lines[-1] == "last complete: 55.4 (01 Jul 2026)"
 
 
 def test_zero_is_a_line_and_a_gap_is_nothing() -> None:

@@ -106,7 +106,7 @@ def test_a_source_that_there_is_not_is_refused(project: Path) -> None:
     [
         (
             'hours = "long"',
-            'tallyline.toml:10 retention.hours: "long" is not a length of time; write a number and h, d or w',
+            'tallyline.toml:10 retention.hours: "long" is not a length of time; write a number and min, h, d or w',
         ),
         ('hours = "90d"\ndays = "30d"', "days would be kept for less time (30 days) than their hours (90 days)"),
         ('weeks = "30d"', "weeks"),

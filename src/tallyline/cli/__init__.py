@@ -33,6 +33,8 @@ COMMANDS = {
     "clean": "Remove what was kept long enough.",
     "grant": "Let a role of PostgreSQL read the views, for dashboards.",
     "up": "Serve the page.",
+    "grafana": "Show the dashboards in Grafana: by files, or pushed to a server.",
+    "airflow": "Let Airflow run the project: a DAG a source.",
 }
 FAILED = 1
 REFUSED = 2

@@ -25,17 +25,22 @@ _HANGING = " ▔▔▀▀▀███"
 _ZERO = "_"
 _HATCHED = "░"
 _DATES = {Grain.HOUR: "%d %b %Y %H:%M", Grain.MONTH: "%b %Y", Grain.QUARTER: "%b %Y", Grain.YEAR: "%Y"}
+_HUNDRED = 100
 _LETTERS = ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k"))
 
 
 def chart(values: Sequence[Value], metric: Metric, by: Grain, zone: ZoneInfo, *, width: int = 80) -> str:
-    """Draw the values of a metric, each part by itself, and as many of the last buckets as fit into `width`."""
-    title = f"{metric.label} by {by}" + (f", in {metric.unit}" if metric.unit else "")
+    """Draw the values of a metric, each part by itself, and as many of the last buckets as fit into `width`.
+
+    A share of one is told in per cent.
+    """
+    unit = "%" if metric.share else metric.unit
+    title = f"{metric.label} by {by}" + (f", in {unit}" if unit else "")
     if not values:
         return f"{title}\n\nNothing is known for this time. To read the sources: tallyline read all --write"
     parts: defaultdict[str | None, list[Value]] = defaultdict(list)
     for value in values:
-        parts[value.part].append(value)
+        parts[value.part].append(value._replace(value=_HUNDRED * value.value) if metric.share else value)
     is_split = set(parts) != {None}
     greatest = sorted(parts.items(), key=lambda item: -sum(value.value for value in item[1]))
     times = list(Window(values[0].time, by.after(values[-1].time, zone)).buckets(by, zone))

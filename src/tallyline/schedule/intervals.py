@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["as_cron", "intervals_before", "tick_after", "ticks_before", "window_of"]
 
 _NAMED = {"@hourly": "0 * * * *", "@daily": "0 0 * * *", "@weekly": "0 0 * * 1", "@monthly": "0 0 1 * *"}
+_A_MINUTE = timedelta(minutes=1)
+_LATELY = timedelta(hours=4)
 
 
 def as_cron(schedule: str) -> str:
@@ -43,14 +45,19 @@ def ticks_before(schedule: str, moment: datetime, zone: ZoneInfo) -> Iterator[da
     >>> [next(ticks).isoformat() for _ in range(2)]
     ['2026-03-29T01:00:00+00:00', '2026-03-28T01:30:00+00:00']
     """
-    for tick in CronSim(as_cron(schedule), (moment + timedelta(minutes=1)).astimezone(zone), reverse=True):
-        if tick.astimezone(UTC) <= moment:
-            yield tick.astimezone(UTC)
+    after = moment + _A_MINUTE + _turned_back(moment, zone)
+    newest = after
+    for tick in CronSim(as_cron(schedule), after.astimezone(zone), reverse=True):
+        fired = tick.astimezone(UTC)
+        if fired <= moment and fired < newest:
+            yield fired
+            newest = fired
 
 
 def tick_after(schedule: str, moment: datetime, zone: ZoneInfo) -> datetime:
     """Return when the schedule fires next after a moment, in UTC."""
-    return next(CronSim(as_cron(schedule), moment.astimezone(zone))).astimezone(UTC)
+    ticks = CronSim(as_cron(schedule), (moment - _turned_back(moment, zone)).astimezone(zone))
+    return next(fired for tick in ticks if (fired := tick.astimezone(UTC)) > moment)
 
 
 def intervals_before(schedule: str, moment: datetime, zone: ZoneInfo) -> Iterator[Window]:
@@ -79,3 +86,10 @@ def window_of(options: Options, interval: Window, zone: ZoneInfo) -> Window:
             raise Refused(msg)
         since = max(since, start)
     return Window(since, interval.until).widened(options.facts, zone)
+
+
+def _turned_back(moment: datetime, zone: ZoneInfo) -> timedelta:
+    """Return by how much the clock was turned back lately: times told by it, as CronSim goes by, come twice then."""
+    offset = moment.astimezone(zone).utcoffset() or timedelta()
+    before = (moment - _LATELY).astimezone(zone).utcoffset() or timedelta()
+    return max(before - offset, timedelta())

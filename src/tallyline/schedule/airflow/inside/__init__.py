@@ -1,0 +1,1 @@
+"""What speaks to Airflow: only here is it imported, where it runs."""
