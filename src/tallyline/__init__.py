@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tallyline.dashboards import Dashboard, Panel
     from tallyline.graph import Graph, node, run, service
     from tallyline.sources import source
     from tallyline.sources.dlt_resource import read_dlt
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Dashboard",
     "Grain",
     "Graph",
+    "Panel",
     "Window",
     "node",
     "read_dlt",
@@ -37,8 +40,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Dashboard": "tallyline.dashboards",
     "Grain": "tallyline.window",
     "Graph": "tallyline.graph",
+    "Panel": "tallyline.dashboards",
     "Window": "tallyline.window",
     "node": "tallyline.graph",
     "read_dlt": "tallyline.sources.dlt_resource",

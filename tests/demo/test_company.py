@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 import pytest
 import time_machine
 
+from tallyline.dashboards import Shows, Size, read_panel
 from tallyline.demo import projects
-from tallyline.errors import UnknownName
+from tallyline.plan import named
 from tallyline.project import load_project
 from tallyline.warehouse import open_warehouse
-from tallyline.window import Grain, start_of_day
+from tallyline.window import Grain, Window, start_of_day
 from tests.cli.terminal import Answer, tallyline
 from tests.warehouse.publishing import rows_of
 
@@ -82,14 +83,26 @@ def test_every_kind_is_there() -> None:
 
 def test_every_panel_has_values_a_title_and_a_unit(folder: Path) -> None:
     project = known_project(folder)
-    for panel in (panel for dashboard in project.dashboards for panel in dashboard.panels):
-        of = project.plan.get(panel.metric) or project.plan[panel.metric.rpartition(".")[0]]
-        assert of.title, panel.metric
-        assert of.unit, panel.metric
-        try:
-            assert days(folder, panel.metric, split=panel.split) or panel.split, panel.metric
-        except UnknownName:
-            pytest.fail(f"{panel.metric} was never written")
+    window = Window(NOW - timedelta(days=30), NOW)
+    with open_warehouse(f"sqlite:///{folder}/warehouse.db", project.zone, plan=project.plan) as warehouse:
+        for panel in (panel for dashboard in project.dashboards for panel in dashboard.panels if panel.metric):
+            metric = named(project.plan, panel.metric)
+            assert panel.title or metric.title, panel.metric
+            assert metric.unit, panel.metric
+            data = read_panel(panel, metric, warehouse, window, project.zone)
+            assert data.headline, panel.metric
+            assert panel.split or len(data.lines) == 1, panel.metric
+
+
+def test_there_are_the_dashboards_of_the_talk(folder: Path) -> None:
+    dashboards = {dashboard.name: dashboard for dashboard in known_project(folder).dashboards}
+    assert {"acquisition", "quality", "public", "pipeline"} <= set(dashboards)
+    assert [name for name, dashboard in dashboards.items() if dashboard.public] == ["public"]
+    assert {panel.shows for panel in dashboards["pipeline"].panels} == {Shows.FRESHNESS, Shows.RUNS, Shows.COVERAGE}
+    for name in ("acquisition", "quality", "revenue"):  # the metric that matters first, with its target
+        assert dashboards[name].panels[0].size is Size.WIDE
+        assert dashboards[name].panels[0].target
+        assert dashboards[name].description
 
 
 @pytest.mark.parametrize(

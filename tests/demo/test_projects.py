@@ -35,7 +35,7 @@ def test_a_project_is_without_mistakes(tmp_path: Path, make: Callable[[Path, dat
     project = load_project(tmp_path / "made")
     assert project.sources
     assert project.plan
-    shown = {panel.metric for dashboard in project.dashboards for panel in dashboard.panels}
+    shown = {panel.metric for dashboard in project.dashboards for panel in dashboard.panels if panel.metric}
     assert all(named(project.plan, metric) for metric in shown)
 
 

@@ -10,8 +10,9 @@ from random import Random
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from tallyline.dashboards import Dashboard, Panel
-from tallyline.plan import Kind, Metric, Normalizer, Points
+from tallyline.dashboards import Dashboard, Panel, Shows, Size
+from tallyline.plan import Kind, Metric, Normalizer, Points, with_units
+from tallyline.sources import source
 from tallyline.warehouse import Reading, open_warehouse
 from tallyline.web import make_app, serve
 from tallyline.window import Grain, Window, start_of_day
@@ -30,7 +31,7 @@ FIRST_DAY = date(2024, 11, 24)
 GAP = range(400, 412)
 SILENT_DAYS = 5
 
-PLAN = {
+PLAN = with_units({
     metric.name: metric
     for metric in (
         Metric("users.new", "New users", "users"),
@@ -40,7 +41,13 @@ PLAN = {
         Metric("screenshots.slowest", "Slowest screenshot", "ms", Kind.MAXIMUM),
         Metric("visits", "Visits", "visits"),
         Metric("churn", "Users who left", "users"),
+        Metric("visitors", "Visitors", "visitors", Kind.DISTINCT),
+        Metric("paying", "New users of those who pay", kind=Kind.FORMULA, formula="users.new / users.paying"),
     )
+})  # fmt: skip
+SOURCES = {
+    name: source(schedule=schedule)(list).named(name)
+    for name, schedule in (("product", "@daily"), ("api", "@hourly"), ("analytics", "@daily"), ("stripe", "@daily"))
 }
 DASHBOARDS = (
     Dashboard("overview", "Overview", (
@@ -48,6 +55,20 @@ DASHBOARDS = (
         Panel("api.calls"), Panel("users.paying"), Panel("screenshots.slowest"), Panel("visits"), Panel("churn"),
     )),
     Dashboard("growth", "Growth <b>", (Panel("users.new", by=Grain.MONTH), Panel("revenue", by=Grain.WEEK))),
+    Dashboard("goals", "Goals", (
+        Panel("users.new", compare=Grain.WEEK, target=250, size=Size.WIDE, description="Who signed up <b>today</b>."),
+        Panel("revenue", compare=Grain.WEEK, target=2200, size=Size.SMALL, description="What was paid."),
+        Panel("paying", target=2, size=Size.SMALL),
+        Panel("visits", size=Size.SMALL),
+        Panel("users.new", "New in France", where={"country": "FR"}, compare=Grain.YEAR),
+        Panel("paying", target=2),
+        Panel("users.new", "By country", split="country", compare=Grain.WEEK, target=250),
+    ), "Where Pagesnap wants to be.", public=True),
+    Dashboard("pipeline", "Pipeline", (
+        Panel(shows=Shows.FRESHNESS, size=Size.WIDE), Panel(shows=Shows.RUNS), Panel(shows=Shows.COVERAGE),
+        Panel(shows=Shows.FRESHNESS, size=Size.SMALL), Panel(shows=Shows.RUNS, size=Size.SMALL),
+        Panel(shows=Shows.COVERAGE, size=Size.SMALL),
+    )),
 )  # fmt: skip
 COUNTRIES = {
     "US": 30,
@@ -138,11 +159,17 @@ def main(folder: Path) -> None:
     """Serve the page of the company whose warehouse lies in `folder`, made there if missing."""
     url = f"sqlite:///{folder / 'company.db'}"
     is_new = not (folder / "company.db").exists()
-    with open_warehouse(url, ZONE, write=True, clock=lambda: NOW) as warehouse:
+    with open_warehouse(url, ZONE, write=True, clock=lambda: NOW, plan=PLAN) as warehouse:
         if is_new:
             fill(warehouse)
         app = make_app(
-            title="Pagesnap", zone=ZONE, plan=PLAN, dashboards=DASHBOARDS, warehouse=warehouse, clock=lambda: NOW
+            title="Pagesnap",
+            zone=ZONE,
+            plan=PLAN,
+            dashboards=DASHBOARDS,
+            warehouse=warehouse,
+            clock=lambda: NOW,
+            sources=SOURCES,
         )
         serve(app, port=0, ready=lambda address: print(address, flush=True))  # noqa: T201  # the test reads it
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,8 +18,9 @@ from tallyline.web import make_app
 from tests.web import company
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
+    from tallyline.sources import Source
     from tallyline.warehouse import Warehouse
 
     Visit = Callable[..., TestClient]
@@ -30,7 +32,7 @@ ADDRESS = "http://127.0.0.1:7411"
 def warehouse(tmp_path: Path) -> Iterator[Warehouse]:
     """An empty warehouse in Paris, on the company's present day."""
     url = f"sqlite:///{tmp_path / 'warehouse.db'}"
-    with open_warehouse(url, company.ZONE, write=True, clock=lambda: company.NOW) as warehouse:
+    with open_warehouse(url, company.ZONE, write=True, clock=lambda: company.NOW, plan=company.PLAN) as warehouse:
         yield warehouse
 
 
@@ -44,6 +46,7 @@ def visit(warehouse: Warehouse) -> Visit:
         dashboard: str = "Main",
         others: tuple[Dashboard, ...] = (),
         base_url: str = ADDRESS,
+        sources: Mapping[str, Source] = MappingProxyType({}),
     ) -> TestClient:
         shown = tuple(panel if isinstance(panel, Panel) else Panel(panel) for panel in panels)
         app = make_app(
@@ -53,6 +56,7 @@ def visit(warehouse: Warehouse) -> Visit:
             dashboards=[Dashboard("main", dashboard, shown), *others],
             warehouse=warehouse,
             clock=lambda: company.NOW,
+            sources=sources,
         )
         return TestClient(app, base_url=base_url, raise_server_exceptions=False, follow_redirects=False)
 

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from playwright.sync_api import Browser, BrowserContext
+    from playwright.sync_api import Browser, BrowserContext, Locator
 
     Opened = Callable[..., Page]
 
@@ -95,29 +95,49 @@ def ink(page: Page, panel: int = 1) -> dict[str, int]:
 
 def line_colour(page: Page, line: int = 1) -> str:
     """The colour of a line as `ink` names it."""
-    colour: str = page.evaluate(f"getComputedStyle(document.documentElement).getPropertyValue('--line-{line}').trim()")
+    return variable(page, f"--line-{line}")
+
+
+def variable(page: Page, name: str) -> str:
+    """Return a colour of the style sheet as `ink` names it."""
+    colour: str = page.evaluate(f"getComputedStyle(document.documentElement).getPropertyValue('{name}').trim()")
     return ",".join(str(int(colour[at : at + 2], 16)) for at in (1, 3, 5))
 
 
-def card(page: Page, panel: int) -> list[str]:
-    """Return the lines of text of a panel's card."""
-    return [line for line in page.locator(".card").nth(panel - 1).inner_text().split("\n") if line]
+def colour_of(place: Locator) -> str:
+    """Return the colour of a text as `ink` names it."""
+    colour: str = place.evaluate("place => getComputedStyle(place).color")
+    return ",".join(re.findall(r"\d+", colour))
+
+
+def numbers(page: Page, panel: int) -> list[str]:
+    """Return the lines of text that tell a panel's number."""
+    return page.locator(f"#panel-{panel} .numbers p").all_inner_texts()
 
 
 def test_every_panel_with_data_is_drawn_and_the_other_says_why(opened: Opened) -> None:
     page = opened()
-    assert page.locator(".chart canvas").count() == PANELS - 1
+    assert page.locator(".panel canvas").count() == PANELS - 1
     for panel in range(1, PANELS):
         assert ink(page, panel)[line_colour(page)] > 100
     expect(page.locator("#panel-8")).to_contain_text("Nothing has been read for churn yet.")
     expect(page.locator("#panel-8 code")).to_have_text("tallyline read all --write")
 
 
-def test_a_card_tells_the_last_complete_day_and_its_change(opened: Opened) -> None:
+def test_a_panel_tells_the_last_complete_day_and_its_change(opened: Opened) -> None:
     page = opened()
-    assert card(page, 3) == ["Revenue", "$2,302", "Sun 22 Nov", "+5.3% vs Sun 15 Nov"]
-    assert card(page, 7)[2:] == ["Tue 17 Nov nothing since", f"{MINUS}5.6% vs Tue 10 Nov"]
-    assert card(page, 8) == ["Users who left", "no data"]
+    assert numbers(page, 3) == ["$2,302", "Sun 22 Nov", "+5.3% vs Sun 15 Nov"]
+    assert numbers(page, 7)[1:] == ["Tue 17 Nov", f"{MINUS}5.6% vs Tue 10 Nov"]
+    assert numbers(page, 8) == []
+
+
+def test_a_panel_tells_how_old_its_data_is_and_what_is_late_stands_out(opened: Opened) -> None:
+    page = opened()
+    fresh, late = (page.locator(f"#panel-{panel} .age") for panel in (3, 7))
+    assert (fresh.inner_text(), late.inner_text()) == ("just read", "5 days old")
+    assert late.get_attribute("title") == "read up to Wed 18 Nov, 00:00, from analytics"
+    grounds = [each.evaluate("each => getComputedStyle(each).backgroundColor") for each in (fresh, late)]
+    assert grounds[0] != grounds[1]
 
 
 def test_the_freshness_names_the_source_that_failed(opened: Opened) -> None:
@@ -134,11 +154,11 @@ def test_a_range_is_chosen_kept_in_the_address_and_taken_back(opened: Opened) ->
     assert page.url.endswith("?last=365d")
     assert page.get_by_role("link", name="the last 365 days").get_attribute("aria-current") == "true"
     page.get_by_label("by", exact=True).select_option("month")
-    expect(page.locator("#panel-1 .measure")).to_have_text("users by month")
+    expect(page.locator("#panel-1 .measure")).to_contain_text("users by month")
     assert page.url.endswith("?last=365d&by=month")
-    assert card(page, 1)[2] == "Oct 2026"
+    assert numbers(page, 1)[1] == "Oct 2026"
     page.go_back()
-    expect(page.locator("#panel-1 .measure")).to_have_text("users by day")
+    expect(page.locator("#panel-1 .measure")).to_contain_text("users by day")
     page.go_back()
     expect(page.get_by_label("from")).to_have_value("2026-10-25")
 
@@ -176,14 +196,14 @@ def test_drawing_over_a_chart_chooses_its_buckets(opened: Opened) -> None:
 
 def test_the_legend_tells_the_values_under_the_cursor_of_any_chart(opened: Opened) -> None:
     page = opened("dashboards/overview?since=2026-11-01&until=2026-11-11")
-    expect(page.locator("#panel-2 .at")).to_have_text("Tue 10 Nov")
+    expect(page.locator("#panel-2 .at")).to_contain_text("Tue 10 Nov")
     page.locator("#panel-1 .u-over").hover(position={"x": 1, "y": 40})
     expect(page.locator("#panel-1 .at")).to_contain_text("Sun 1 Nov")
-    expect(page.locator("#panel-2 .at")).to_have_text("Sun 1 Nov")
-    parts = [int(text) for text in page.locator("#panel-2 .legend .amount").all_inner_texts()]
+    parts = [int(text) for text in page.locator("#panel-2 .legend button .amount").all_inner_texts()]
+    expect(page.locator("#panel-2 .at")).to_have_text(f"Sun 1 Nov{sum(parts)}\u00a0users")
     assert page.locator("#panel-1 .amount").inner_text() == f"{sum(parts)}\u00a0users"
     page.mouse.move(0, 0)
-    expect(page.locator("#panel-2 .at")).to_have_text("Tue 10 Nov")
+    expect(page.locator("#panel-2 .at")).to_contain_text("Tue 10 Nov")
 
 
 def test_the_running_day_is_dashed_and_called_so_far(opened: Opened) -> None:
@@ -246,7 +266,6 @@ def test_a_gap_is_a_gap(opened: Opened) -> None:
     page = opened("dashboards/overview?since=2025-12-15&until=2026-01-25")
     page.locator("#panel-5 summary").click()
     assert page.locator("#panel-5 td").all_inner_texts().count("\N{EN DASH}") == 12
-    assert page.locator(".card").nth(4).locator(".spark .line").count() == 2
 
 
 def test_dark_is_another_palette_and_charts_follow_at_once(opened: Opened) -> None:
@@ -262,7 +281,16 @@ def test_dark_is_another_palette_and_charts_follow_at_once(opened: Opened) -> No
     assert light_line not in ink(page)
 
 
-@pytest.mark.parametrize("address", ["dashboards/overview", "dashboards/overview?last=730d&by=month", "runs"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "dashboards/overview",
+        "dashboards/overview?last=730d&by=month",
+        "dashboards/goals",
+        "dashboards/pipeline",
+        "runs",
+    ],
+)
 def test_a_telephone_is_wide_enough(opened: Opened, address: str) -> None:
     page = opened(
         address, awaits="main" if address == "runs" else "main[aria-busy=false]", viewport={"width": 390, "height": 844}
@@ -290,9 +318,161 @@ def test_charts_are_described_and_everything_can_be_reached_by_keyboard(opened: 
     assert {"A", "INPUT", "BUTTON", "SELECT", "SUMMARY"} <= reached
 
 
+def test_a_target_is_dashed_and_told_in_words_and_colour(opened: Opened) -> None:
+    page = opened("dashboards/goals")
+    assert numbers(page, 1)[-1] == "101 below target 250"
+    assert numbers(page, 2)[-1] == "$102 above target $2,200"
+    missed, reached = (page.locator(f"#panel-{panel} .against") for panel in (1, 2))
+    assert colour_of(missed) == variable(page, "--missed")
+    assert colour_of(reached) == variable(page, "--reached")
+    assert colour_of(page.locator("#panel-1 .change")) == variable(page, "--muted")
+    drawn, whole = ink(page, 1)[variable(page, "--target")], page.locator("#panel-1 .u-over").bounding_box()
+    assert whole
+    assert whole["width"] * 0.8 < drawn < whole["width"] * 1.4  # two pixels high, and seven of twelve long
+    expect(page.locator("#panel-1 .at")).to_contain_text("target250\u00a0users")
+    assert page.locator("#panel-2 .spark .target").count() == 1
+
+
+def test_a_target_is_for_the_panels_own_grain_and_for_all_parts_together(opened: Opened) -> None:
+    page = opened("dashboards/goals")
+    assert numbers(page, 7)[-1] == "101 below target 250"
+    assert variable(page, "--target") not in ink(page, 7)
+    page.get_by_label("by", exact=True).select_option("week")
+    expect(page.locator("#panel-1 .measure")).to_contain_text("users by week")
+    assert page.locator(".against").count() == 0
+    assert variable(page, "--target") not in ink(page, 1)
+
+
+def test_the_period_before_is_gray_and_told_beside_each_value(opened: Opened) -> None:
+    page = opened("dashboards/goals?since=2026-11-01&until=2026-11-11")
+    assert ink(page, 1)[variable(page, "--before")] > 100
+    page.locator("#panel-1 summary").click()
+    heads = page.locator("#panel-1 thead th").all_inner_texts()
+    assert heads == ["", "New users", "a week before"]
+    rows = [row.locator("td").all_inner_texts() for row in page.locator("#panel-1 tbody tr").all()]
+    assert [before for _, before in rows[:3]] == [value for value, _ in rows[7:]]
+    expect(page.locator("#panel-1 .at")).to_contain_text(f"a week before{rows[0][1]}\u00a0users")
+    page.locator("#panel-1 .u-over").hover(position={"x": 1, "y": 40})
+    expect(page.locator("#panel-1 .at")).to_contain_text(f"a week before{rows[-1][1]}\u00a0users")
+    assert page.locator("#panel-2 .spark .before").count() == 1
+
+
+def test_of_several_lines_the_one_that_is_brought_out_has_its_period_before(opened: Opened) -> None:
+    page = opened("dashboards/goals")
+    gray = variable(page, "--before")
+    assert gray not in ink(page, 7)
+    expect(page.locator("#panel-7 .key")).to_be_hidden()
+    page.locator("#panel-7 .legend button").first.hover()
+    expect(page.locator("#panel-7 .key")).to_contain_text("a week before")
+    assert ink(page, 7)[gray] > 100
+
+
+def test_a_share_of_one_is_told_in_per_cent(opened: Opened) -> None:
+    page = opened("dashboards/goals?last=7d")
+    assert numbers(page, 3) == [
+        "17.82%", "Sun 22 Nov", f"{MINUS}4.4% vs Sun 15 Nov", "182 points below target 200%",
+    ]  # fmt: skip
+    expect(page.locator("#panel-6 .measure")).to_contain_text("% by day")
+    page.locator("#panel-6 summary").click()
+    figure = float(page.locator("#panel-6 tbody tr").nth(1).locator("td").inner_text())
+    assert 17.8 < figure < 17.9
+
+
+def test_small_panels_are_cards_and_wide_ones_as_wide_as_the_page(opened: Opened) -> None:
+    page = opened("dashboards/goals")
+    boxes = [page.locator(f"#panel-{panel}").bounding_box() for panel in (1, 2, 3, 4, 5)]
+    widths = [box["width"] for box in boxes if box]
+    whole = page.locator("main").evaluate("main => main.clientWidth")
+    assert widths[0] == pytest.approx(whole, abs=2)
+    assert widths[1:4] == [pytest.approx(whole / 3, rel=0.05)] * 3
+    assert widths[4] == pytest.approx(whole / 2, rel=0.05)
+    assert page.locator("#panel-2 canvas").count() == 0
+    assert page.locator("#panel-2 .spark .line").count() == 1
+
+
+def test_descriptions_stand_under_titles_and_on_cards_behind_a_button(opened: Opened) -> None:
+    page = opened("dashboards/goals")
+    expect(page.locator("#panel-1 .description")).to_have_text("Who signed up <b>today</b>.")
+    tip = page.get_by_role("tooltip", include_hidden=True)
+    expect(tip).to_be_hidden()
+    page.get_by_role("button", name="About Revenue").focus()
+    expect(tip).to_be_visible()
+    expect(tip).to_have_text("What was paid.")
+    expect(page.locator(".heading .description")).to_have_text("Where Pagesnap wants to be.")
+
+
+def test_the_sources_are_a_table_those_in_need_first(opened: Opened) -> None:
+    page = opened("dashboards/pipeline")
+    rows = page.locator("#panel-1 tbody tr")
+    told = [row.inner_text().replace("\t", " ") for row in rows.all()]
+    assert told == [
+        "analytics 5 days old failed Mon 23 Nov, 14:20 Wed 18 Nov, 00:00 Tue 24 Nov, 00:00",
+        "ga4 failed: 403 <b>no access</b>",
+        "product just read running Mon 23 Nov, 14:20 Mon 23 Nov, 14:20 Tue 24 Nov, 00:00",
+        "api just read done Mon 23 Nov, 14:20 Mon 23 Nov, 14:20 Mon 23 Nov, 15:00",
+        "stripe \N{EN DASH} never read \N{EN DASH} Tue 24 Nov, 00:00",
+    ]
+    page.locator("#panel-1").get_by_role("link", name="failed").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(re.compile(r"Run \d+ of analytics"))
+    expect(page.locator("pre")).to_have_text("ga4 failed: 403 <b>no access</b>")
+
+
+def test_runs_are_bars_by_their_state_with_the_newest_failures(opened: Opened) -> None:
+    page = opened("dashboards/pipeline?last=7d")
+    colours = ink(page, 2)
+    done, running, failed = (colours[variable(page, f"--state-{state}")] for state in ("done", "running", "failed"))
+    assert done / failed == pytest.approx(3, rel=0.15)
+    assert running / failed == pytest.approx(1, rel=0.15)
+    expect(page.locator("#panel-2 .legend")).to_contain_text("in alldone3running1failed1")
+    expect(page.locator("#panel-2 .failures")).to_contain_text("ga4 failed: 403 <b>no access</b>")
+    page.locator("#panel-2 .u-over").hover(position={"x": 10, "y": 20})
+    expect(page.locator("#panel-2 .legend")).to_contain_text("Tue 17 Novdone0running0failed0")
+    page.locator("#panel-2 summary").click()
+    expect(page.locator("#panel-2 tbody tr").first).to_have_text("Mon 23 Nov311")
+
+
+def test_what_was_read_is_a_bar_for_each_source(opened: Opened) -> None:
+    page = opened("dashboards/pipeline?last=10d")
+    bars = page.locator("#panel-3 .strips svg")
+    assert bars.count() == 4
+    analytics = bars.nth(2)
+    assert analytics.get_attribute("aria-label") == "analytics: 1 windows failed or were never read"
+    final, failed = (float(analytics.locator(f".covered-{s}").get_attribute("width") or 0) for s in ("final", "failed"))
+    assert final == pytest.approx(1000 * 96 / 230.33, abs=1)
+    assert failed == pytest.approx(1000 * 134.33 / 230.33, abs=1)
+    assert bars.nth(3).locator("rect").count() == 0
+    page.locator("#panel-3 summary").click()
+    row = page.locator("#panel-3 tbody tr", has_text="failed")
+    assert row.inner_text().split("\t") == ["analytics", "Wed 18 Nov, 00:00", "Mon 23 Nov, 14:20", "failed"]
+
+
+def test_small_panels_of_the_pipeline_are_numbers(opened: Opened) -> None:
+    page = opened("dashboards/pipeline?last=10d")
+    assert numbers(page, 4) == ["2 of 4 sources are fresh", "the oldest is 5 days old"]
+    assert numbers(page, 5) == ["1 failed", "of 5\u00a0runs"]
+    assert numbers(page, 6)[1] == "of the time was read"
+    assert float(numbers(page, 6)[0].strip("% ")) == pytest.approx(100 * (1 - 134.33 / (3 * 230.33)), abs=0.1)
+
+
+def test_weeks_are_marked_where_they_begin(opened: Opened) -> None:
+    marks = opened("dashboards/growth?last=90d").evaluate("""async () => {
+      const {commonOptions, inkOf} = await import("/static/axes.js");
+      const {Times} = await import("/static/format.js");
+      const place = document.querySelector("#panel-1 .plot");
+      const buckets = Array.from({length: 30}, (_, week) => 1774738800 + week * 604800);
+      const times = new Times("Europe/Paris", 1795440000);
+      const options = commonOptions({place, times, buckets, by: "week", ink: inkOf(place)});
+      const chart = {bbox: {width: 640 * uPlot.pxRatio}};
+      const splits = options.axes[0].splits(chart);
+      return options.axes[0].values(chart, splits);
+    }""")
+    assert marks == ["29 Mar", "26 Apr", "24 May", "21 Jun", "19 Jul", "16 Aug", "13 Sep", "11 Oct"]
+
+
 def test_numbers_and_times_are_told_for_people(opened: Opened) -> None:
     told = opened().evaluate("""async () => {
-      const {amount, axisAmounts, change, headlineAmount, quantity, Times} = await import("/static/format.js");
+      const {age, amount, axisAmounts, change, headlineAmount, quantity, Times} = await import("/static/format.js");
+      const {against} = await import("/static/words.js");
       const times = new Times("Europe/Paris", 1795440000);
       return {
         amounts: [amount(1234), amount(0.1 + 0.2), amount(12.345), amount(0.00012345), amount(-5)],
@@ -301,6 +481,9 @@ def test_numbers_and_times_are_told_for_people(opened: Opened) -> None:
         headlines: [headlineAmount(999999), headlineAmount(1234567), headlineAmount(1234567, "USD")],
         axes: [axisAmounts([0, 500, 1000, 1500], 500), axisAmounts([0, 0.5], 0.5), axisAmounts([12300], 100)],
         changes: [0.25, -0.034, 0.0001, 20].map(change),
+        ages: [0, 59, 60, 3599, 3600, 172799, 172800, 3e7].map(age),
+        targets: [[65, 70, "users"], [70, 70, "users"], [0.3, 0.1 + 0.2, ""], [8684, 9000, "USD"], [91.894, 92, "%"],
+          [93, 92, "%"], [-5, 0, "USD"]].map((each) => Object.values(against(...each)).join(" ")),
         buckets: ["hour", "day", "week", "month", "quarter", "year"].map((by) => times.bucket(1774738800, by)),
         other: times.bucket(1700000000, "day"),
       };
@@ -311,6 +494,25 @@ def test_numbers_and_times_are_told_for_people(opened: Opened) -> None:
         "quantities": ["4.25%", "3\u00a0users", "3", "$3"],
         "headlines": ["999,999", "1.23M", "$1.23M"],
         "axes": [["0", "500", "1k", "1.5k"], ["0", "0.5"], ["12.3k"]],
+        "ages": [
+            "just read",
+            "just read",
+            "1 min old",
+            "59 min old",
+            "1 hour old",
+            "47 hours old",
+            "2 days old",
+            "347 days old",
+        ],
+        "targets": [
+            "false 5 below target 70",
+            "true on target 70",
+            "true on target 0.3",
+            "false $316 below target $9,000",
+            "false 0.11 points below target 92%",
+            "true 1 point above target 92%",
+            "false $5 below target $0",
+        ],
         "changes": ["+25%", f"{MINUS}3.4%", "±0%", "more than +999%"],
         "buckets": ["Sun 29 Mar, 00:00", "Sun 29 Mar", "week of 29 Mar", "Mar 2026", "Q1 2026", "2026"],
         "other": "Tue 14 Nov 2023",
@@ -320,7 +522,7 @@ def test_numbers_and_times_are_told_for_people(opened: Opened) -> None:
 def test_without_its_chart_library_the_page_still_tells_the_numbers(opened: Opened) -> None:
     page = opened(but="net::ERR_FAILED", without="**/uPlot.iife.min.js")
     expect(page.locator("#panel-3")).to_contain_text("uPlot, which draws the charts, was not built into this package.")
-    assert card(page, 3)[1] == "$2,302"
+    assert numbers(page, 3)[0] == "$2,302"
     page.locator("#panel-3 summary").click()
     expect(page.locator("#panel-3 tbody tr")).to_have_count(30)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from tallyline.errors import Denied, Refused, SourceFailed, Unavailable, Unexpec
 from tallyline.secret import masked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 
     from tallyline.api.paging import Paging
 
@@ -165,10 +166,11 @@ class Api:
                 raise UnexpectedAnswer(msg)
             asked = following
 
-    def ask(self, asked: Request, needs: str = "") -> Answer:
+    def ask(self, asked: Request, needs: str = "", expected: Collection[int] = ()) -> Answer:
         """Return what the service answers, of several attempts.
 
-        `needs` says which permission it takes, for who is refused. Raises Unavailable where the service is down, slow
+        `needs` says which permission it takes, for who is refused; `expected` are statuses of errors, such as 404, that
+        are an answer, too. Raises Unavailable where the service is down, slow
         or busy to the end, Denied where it refuses, UnexpectedAnswer where it answers with something that is not JSON.
         """
         try:
@@ -176,7 +178,7 @@ class Api:
                 _wait, attempts=self.attempts, timeout=None, wait_initial=0.5, wait_max=20
             ):
                 with attempt:
-                    return self._once(asked, needs)
+                    return self._once(asked, needs, expected)
         except _Garbled as garbled:
             raise UnexpectedAnswer(str(garbled)) from garbled.__cause__
         raise AssertionError  # pragma: no cover  # the last attempt returns or raises
@@ -198,16 +200,17 @@ class Api:
             raise Unavailable(masked(msg), _asked_to_wait(response))
         return response.status_code, response.content
 
-    def _once(self, asked: Request, needs: str) -> Answer:
+    def _once(self, asked: Request, needs: str, expected: Collection[int]) -> Answer:
         url = self._address(asked)
         try:
             response = self._client.request(asked.method, url, params=asked.params or None, json=asked.body)
         except httpx2.TransportError as error:
             msg = f"{self._told(asked)}: {_reason(error)}"
             raise Unavailable(masked(msg)) from error
-        self._check(asked, response, needs)
+        if response.status_code not in expected:
+            self._check(asked, response, needs)
         try:
-            return Answer(json.loads(response.content), response.headers)
+            return Answer(json.loads(response.content), response.headers, response.status_code)
         except ValueError as error:
             msg = f"{self._told(asked)} answered what is not JSON: {_sample(response)}"
             raise _Garbled(masked(msg)) from error
@@ -261,8 +264,11 @@ class _StandIn(httpx2.BaseTransport):
         several = {key: given.get_list(key) for key in given}
         params = {key: values if len(values) > 1 else values[0] for key, values in several.items()}
         sent = request.read()
-        told = self._answer(Request(request.url.path, params, json.loads(sent) if sent else None))
-        return httpx2.Response(200, headers=dict(told.headers), json=told.data)
+        asked = Request(request.url.path, params, json.loads(sent) if sent else None)
+        if request.method != asked.method:
+            asked = replace(asked, verb=request.method)
+        told = self._answer(asked)
+        return httpx2.Response(told.status, headers=dict(told.headers), json=told.data)
 
 
 @contextmanager

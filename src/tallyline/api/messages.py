@@ -20,16 +20,20 @@ _KINDS: dict[type, str] = {list: "a list", dict: "an object", str: "text", int: 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked: a path below the service's URL, parameters of the query, a body that is sent as JSON."""
+    """What is asked: a path below the service's URL, parameters of the query, a body that is sent as JSON.
+
+    `verb` is what HTTP calls it where it is not to read or, with a body, to POST: ``PUT``, ``PATCH``, ``DELETE``.
+    """
 
     path: str
     params: Mapping[str, Any] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
+    verb: str = ""
 
     @property
     def method(self) -> str:
         """What HTTP calls it."""
-        return "GET" if self.body is None else "POST"
+        return self.verb or ("GET" if self.body is None else "POST")
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -37,10 +41,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What was answered: data that was JSON, and the headers."""
+    """What was answered: data that was JSON, the headers, and the status."""
 
     data: Any
     headers: Mapping[str, str]
+    status: int = 200
 
 
 def part(data: object, path: str, kind: type[T]) -> T:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from tallyline.errors import Refused
-from tallyline.plan import Kind, Metric
+from tallyline.errors import Refused, UnknownName
+from tallyline.plan import Kind, Metric, named
 from tallyline.window import Grain
 
 if TYPE_CHECKING:
     from tallyline.plan import Plan
 
-__all__ = ["Dashboard", "Panel", "Shows", "Size", "dashboard_of_plan"]
+__all__ = ["Dashboard", "Panel", "Shows", "Size", "dashboard_of_plan", "panel_title"]
 
 _NOT_IN_A_NAME = re.compile(r"[^a-z0-9]+")
+_Choice = TypeVar("_Choice", bound=StrEnum)
 
 
 class Shows(StrEnum):
@@ -26,6 +27,9 @@ class Shows(StrEnum):
     FRESHNESS = "freshness"
     RUNS = "runs"
     COVERAGE = "coverage"
+
+
+_TITLES = {Shows.FRESHNESS: "How fresh the data is", Shows.RUNS: "Runs", Shows.COVERAGE: "What was read"}
 
 
 class Size(StrEnum):
@@ -69,6 +73,10 @@ class Panel:
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself."""
+        self._choose("by", Grain, "grain")
+        self._choose("compare", Grain, "grain")
+        self._choose("size", Size, "size")
+        self._choose("shows", Shows, "thing to show")
         if self.shows is not Shows.METRIC:
             self._check_has_no_metric()
             return
@@ -85,6 +93,15 @@ class Panel:
         if self.compare and list(Grain).index(self.compare) < list(Grain).index(self.by):
             msg = f"{self.by}s cannot be compared with those a {self.compare} before; name a longer time"
             raise Refused(msg)
+
+    def _choose(self, name: str, kind: type[_Choice], what: str) -> None:
+        """Take a choice as code writes it, too: "week" for Grain.WEEK."""
+        given = getattr(self, name)
+        if given is None or isinstance(given, kind):
+            return
+        if given not in list(kind):
+            raise UnknownName(what, str(given), list(kind))
+        object.__setattr__(self, name, kind(given))
 
     def _check_has_no_metric(self) -> None:
         for name in ("metric", "formula", "unit", "split", "where", "compare", "target"):
@@ -115,6 +132,10 @@ class Dashboard:
     description: str = ""
     public: bool = False
 
+    def __post_init__(self) -> None:
+        """Keep the panels as they are now, also where code gave them as a list."""
+        object.__setattr__(self, "panels", tuple(self.panels))
+
 
 def dashboard_of_plan(plan: Plan, title: str) -> Dashboard:
     """Return the dashboard of a project that defines none: a panel for each metric of the plan.
@@ -124,3 +145,19 @@ def dashboard_of_plan(plan: Plan, title: str) -> Dashboard:
     'users.new'
     """
     return Dashboard("overview", title, tuple(Panel(name) for name in plan))
+
+
+def panel_title(panel: Panel, plan: Plan) -> str:
+    """Return what stands over a panel: its title, or else what it is called that it shows.
+
+    >>> panel_title(Panel(shows=Shows.COVERAGE), {})
+    'What was read'
+    """
+    if panel.title:
+        return panel.title
+    if panel.shows is not Shows.METRIC:
+        return _TITLES[panel.shows]
+    try:
+        return named(plan, panel.metric).label
+    except UnknownName:
+        return panel.metric

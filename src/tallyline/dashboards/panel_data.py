@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING, cast
 
 from tallyline.errors import Refused
 from tallyline.plan import Kind
-from tallyline.window import Grain, bucket_before
+from tallyline.window import Grain, Window, bucket_before
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from tallyline.dashboards.definition import Panel
     from tallyline.plan import Metric
     from tallyline.warehouse import Value, Warehouse
-    from tallyline.window import Window
 
     Parts = Mapping[datetime, Mapping[str | None, float]]
 
@@ -33,17 +33,22 @@ _SIGNIFICANT = 12
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The values of one part of a metric, one for each time of the panel, None where nothing is known."""
+    """The values of one part of a metric, one for each time of the panel, None where nothing is known.
+
+    `before` are those of the buckets that the panel compares with, empty where it draws none.
+    """
 
     label: str
     values: list[float | None]
+    before: list[float | None] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Headline:
     """The last complete bucket, and the bucket that it is compared with.
 
-    An hour or a day is compared with the one a week before, a longer bucket with the one before it.
+    That is the one a `compare` before, where the panel has that; else an hour or a day is compared with the one a week
+    before, a longer bucket with the one before it. `before` is None where that one was not read to its end.
     """
 
     time: datetime
@@ -61,7 +66,8 @@ class Headline:
 class PanelData:
     """A panel filled in: `times` are the beginnings of its buckets in UTC, not whole yet from `incomplete_from` on.
 
-    `total` is what several lines are together, None where there is one line or they cannot be put together.
+    `total` is what several lines are together, None where there is one line or they cannot be put together. `compare`
+    says how far before the lines' `before` lies. `target` is None at another grain than the panel's own.
     """
 
     title: str
@@ -72,6 +78,8 @@ class PanelData:
     total: list[float | None] | None
     incomplete_from: datetime | None
     headline: Headline | None
+    compare: Grain | None = None
+    target: float | None = None
 
 
 def read_panel(
@@ -91,26 +99,67 @@ def read_panel(
     """
     grain = by or panel.by
     window = window.widened(grain, zone)
-    oldest_headline = _bucket_before(window.since, grain, zone)
-    since = _bucket_before(oldest_headline, grain, zone)
-    asked = partial(warehouse.query, panel.metric, by=grain, since=since, until=window.until)
-    values = asked(split=panel.split)
-    whole = _whole(asked) if panel.split else values
-    parts: defaultdict[datetime, dict[str | None, float]] = defaultdict(dict)
-    for value in values:
-        parts[value.time][value.part] = value.value
-    times = _known_times(list(window.buckets(grain, zone)), parts)
-    lines, of_all = _lines(times, parts, panel, metric), {value.time: value.value for value in whole}
+    compare = panel.compare if panel.compare and _is_longer(panel.compare, grain) else None
+    back = partial(bucket_before, by=grain, back=compare or _usual(grain), zone=zone)
+    oldest_headline = bucket_before(window.since, grain, _usual(grain), zone)
+    asked = partial(warehouse.query, panel.metric, by=grain, where=panel.where or None)
+    now = _Read.of(asked, panel, oldest_headline if compare else back(oldest_headline), window.until)
+    before = _read_before(asked, panel, Window(oldest_headline, window.until), back, grain, zone) if compare else now
+    times = _known_times(list(window.buckets(grain, zone)), now.parts)
+    lines = _lines(times, now.parts, before.parts if compare else None, back, panel, metric)
     return PanelData(
         title=panel.title or metric.label,
         unit=metric.unit,
         by=grain,
         times=times,
         lines=lines,
-        total=[of_all.get(time) for time in times] if len(lines) > 1 and of_all else None,
-        incomplete_from=_incomplete_from(values),
-        headline=_headline([value for value in whole if value.time >= oldest_headline], of_all, grain, zone),
+        total=[now.value(time) for time in times] if len(lines) > 1 and now.whole else None,
+        incomplete_from=_incomplete_from(now.values),
+        headline=_headline([value for value in now.whole.values() if value.time >= oldest_headline], before, back),
+        compare=compare,
+        target=panel.target if grain is panel.by else None,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What was read: the values, by their times and parts, and by their times what they are together."""
+
+    values: Sequence[Value]
+    parts: Parts
+    whole: Mapping[datetime, Value]
+
+    @classmethod
+    def of(cls, asked: Callable[..., Sequence[Value]], panel: Panel, since: datetime, until: datetime) -> _Read:
+        asked = partial(asked, since=since, until=until)
+        values = asked(split=panel.split)
+        parts: defaultdict[datetime, dict[str | None, float]] = defaultdict(dict)
+        for value in values:
+            parts[value.time][value.part] = value.value
+        return cls(values, parts, {value.time: value for value in (_whole(asked) if panel.split else values)})
+
+    def value(self, time: datetime) -> float | None:
+        return self.whole[time].value if time in self.whole else None
+
+
+def _read_before(  # a question, and how far back its answer lies
+    asked: Callable[..., Sequence[Value]],
+    panel: Panel,
+    window: Window,
+    back: Callable[[datetime], datetime],
+    grain: Grain,
+    zone: ZoneInfo,
+) -> _Read:
+    last = grain.floor(window.until - timedelta(microseconds=1), zone)
+    return _Read.of(asked, panel, back(window.since), grain.after(back(last), zone))
+
+
+def _is_longer(compare: Grain, grain: Grain) -> bool:
+    return list(Grain).index(compare) >= list(Grain).index(grain)
+
+
+def _usual(grain: Grain) -> Grain:
+    return Grain.WEEK if grain in {Grain.HOUR, Grain.DAY} else grain
 
 
 def _whole(asked: Callable[[], Sequence[Value]]) -> Sequence[Value]:
@@ -132,21 +181,39 @@ def _known_times(times: list[datetime], parts: Parts) -> list[datetime]:
     return times[known[0] : known[-1] + 1] if known else []
 
 
-def _lines(times: Sequence[datetime], parts: Parts, panel: Panel, metric: Metric) -> list[Line]:
+def _lines(
+    times: Sequence[datetime],
+    parts: Parts,
+    before: Parts | None,
+    back: Callable[[datetime], datetime],
+    panel: Panel,
+    metric: Metric,
+) -> list[Line]:
     sums: defaultdict[str | None, float] = defaultdict(float)
     for time in times:
         for part, value in parts.get(time, {}).items():
             sums[part] += value
     ranked = sorted(sums, key=lambda part: -sums[part])
     shown = ranked if len(ranked) <= MOST_LINES + 1 else ranked[:MOST_LINES]
-    lines = [Line(_label(part, panel, metric), [parts.get(time, {}).get(part) for time in times]) for part in shown]
-    gathered = set(ranked) - set(shown)
-    return [*lines, _other(times, parts, gathered, metric)] if gathered and metric.kind in _GATHERED else lines
+    earlier = [back(time) for time in times] if before is not None else []
+
+    def line(label: str, told: Callable[[Mapping[str | None, float]], float | None]) -> Line:
+        values = [told(parts.get(time, {})) for time in times]
+        return Line(label, values, [told((before or {}).get(time, {})) for time in earlier])
+
+    lines = [line(_label(part, panel, metric), partial(_of_part, part)) for part in shown]
+    others = set(ranked) - set(shown)
+    if others and metric.kind in _GATHERED:
+        lines.append(line(f"other ({len(others)})", partial(_of_others, others, metric)))
+    return lines
 
 
-def _other(times: Sequence[datetime], parts: Parts, gathered: set[str | None], metric: Metric) -> Line:
-    values = [[value for part, value in parts.get(time, {}).items() if part in gathered] for time in times]
-    return Line(f"other ({len(gathered)})", [_together(several, metric) for several in values])
+def _of_part(part: str | None, values: Mapping[str | None, float]) -> float | None:
+    return values.get(part)
+
+
+def _of_others(parts: set[str | None], metric: Metric, values: Mapping[str | None, float]) -> float | None:
+    return _together([value for part, value in values.items() if part in parts], metric)
 
 
 def _together(values: Sequence[float], metric: Metric) -> float | None:
@@ -162,15 +229,9 @@ def _label(part: str | None, panel: Panel, metric: Metric) -> str:
     return part if part is not None else f"no {panel.split}"
 
 
-def _headline(
-    values: Sequence[Value], of_all: Mapping[datetime, float], grain: Grain, zone: ZoneInfo
-) -> Headline | None:
+def _headline(values: Sequence[Value], before: _Read, back: Callable[[datetime], datetime]) -> Headline | None:
     last = next((value for value in reversed(values) if value.complete), None)
     if last is None:
         return None
-    before = _bucket_before(last.time, grain, zone)
-    return Headline(last.time, last.value, before, of_all.get(before))
-
-
-def _bucket_before(time: datetime, grain: Grain, zone: ZoneInfo) -> datetime:
-    return bucket_before(time, grain, Grain.WEEK if grain in {Grain.HOUR, Grain.DAY} else grain, zone)
+    earlier = before.whole.get(back(last.time))
+    return Headline(last.time, last.value, back(last.time), earlier.value if earlier and earlier.complete else None)

@@ -1,4 +1,4 @@
-"""The project's own code: `sources.py`, or the modules of `sources/`, imported for this project alone."""
+"""The project's own code: `sources.py` or the modules of `sources/`, and `dashboards.py`, imported for it alone."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tallyline.dashboards import Dashboard
 from tallyline.errors import Problem, TallylineError
 from tallyline.graph import Service
 from tallyline.sources import SourceDeclaration
@@ -19,16 +20,21 @@ if TYPE_CHECKING:
 
 __all__ = ["load_code"]
 
+_DASHBOARDS = "dashboards"
 
-def load_code(folder: Path, problems: list[Problem]) -> dict[str, SourceDeclaration | Service]:
+
+def load_code(
+    folder: Path, problems: list[Problem], dashboards: list[tuple[str, Dashboard]] | None = None
+) -> dict[str, SourceDeclaration | Service]:
     """Return the sources and services that the project's code declares, by the names of their variables.
 
-    While it is imported the project's folder is on the import path, so that the code may import its neighbours; then
-    its modules are forgotten, so that another project's may have the same names. Code that cannot be imported becomes a
-    problem with its file and line.
+    Its dashboards are added to `dashboards`, each with its file. While it is imported the project's folder is on the
+    import path, so that the code may import its neighbours; then its modules are forgotten, so that another project's
+    may have the same names. Code that cannot be imported becomes a problem with its file and line.
     """
     folder = folder.resolve()
     found: dict[str, SourceDeclaration | Service] = {}
+    shown = dashboards if dashboards is not None else []
     with _on_import_path(folder):
         for name, file in _modules(folder, problems):
             try:
@@ -36,11 +42,12 @@ def load_code(folder: Path, problems: list[Problem]) -> dict[str, SourceDeclarat
             except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever code raises is a mistake in it
                 problems.append(_problem(error, folder, file))
                 continue
-            for variable, declared in _declared(module):
+            place = str(file.relative_to(folder))
+            _add_dashboards(module, place, shown)
+            for variable, declared in _declared(module) if name != _DASHBOARDS else ():
                 if any(declared is known for known in found.values()):
                     continue
                 if variable in found:
-                    place = str(file.relative_to(folder))
                     problems.append(Problem(place, f'"{variable}" is declared in another file of the project, too'))
                 found[variable] = declared
     return found
@@ -55,6 +62,8 @@ def _modules(folder: Path, problems: list[Problem]) -> Iterator[tuple[str, Path]
     else:
         for file in several:
             yield "sources" if file.stem == "__init__" else f"sources.{file.stem}", file
+    if (folder / f"{_DASHBOARDS}.py").is_file():
+        yield _DASHBOARDS, folder / f"{_DASHBOARDS}.py"
 
 
 def _declared(module: ModuleType) -> Iterator[tuple[str, SourceDeclaration | Service]]:
@@ -63,9 +72,19 @@ def _declared(module: ModuleType) -> Iterator[tuple[str, SourceDeclaration | Ser
             yield variable, value
 
 
+def _add_dashboards(module: ModuleType, place: str, shown: list[tuple[str, Dashboard]]) -> None:
+    """Add the dashboards that a module's variables hold, by themselves or in a list, each once."""
+    for value in vars(module).values():
+        for each in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(each, Dashboard) and all(each is not known for _, known in shown):
+                shown.append((place, each))
+
+
 @contextmanager
 def _on_import_path(folder: Path) -> Iterator[None]:
-    others = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "sources"}
+    others = {
+        name: module for name, module in sys.modules.items() if name.partition(".")[0] in {"sources", _DASHBOARDS}
+    }
     for name in others:
         del sys.modules[name]
     known = set(sys.modules)

@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta  # pydantic reads it
 from typing import TYPE_CHECKING, Any
 
-from tallyline.dashboards import Dashboard, Panel, dashboard_of_plan
-from tallyline.errors import Problem, ProjectError, Refused, UnknownName
+from tallyline.dashboards import dashboard_of_plan
+from tallyline.errors import Problem, ProjectError, Refused
 from tallyline.graph import Service
-from tallyline.plan import Kind, Metric, Plan, Retention, check_formulas, named, with_units
+from tallyline.plan import Kind, Metric, Plan, Retention, check_formulas, with_units
 from tallyline.project.code import load_code
+from tallyline.project.dashboards import read_dashboards
 from tallyline.project.places import Places
 from tallyline.project.project import FILE, Project
 from tallyline.project.services import check_no_password, read_service
@@ -25,15 +26,16 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
+    from tallyline.dashboards import Dashboard
+    from tallyline.graph import Graph
     from tallyline.sources import Kind as SourceKind
 
     Code = Mapping[str, SourceDeclaration | Service]
-    Placed = dict[tuple[str | int, ...], tuple[Panel, Metric | None]]
 
 __all__ = ["load_project"]
 
 _SECTIONS = ("project", "services", "metrics", "sources", "dashboards", "retention")
-_GIVEN_SERVICES = ("window", "now", "zone", "source_zone", "grain", "folder")
+_GIVEN_SERVICES = ("window", "now", "zone", "source_zone", "grain", "folder", "missing")
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 
@@ -66,19 +68,12 @@ class _RetentionTable:
     runs: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _DashboardTable:
-    panels: list[Any]
-    title: str = ""
-    description: str = ""
-    public: bool = False
-
-
-def load_project(folder: Path) -> Project:
+def load_project(folder: Path, *, only: Collection[str] | None = None) -> Project:
     """Read the project in `folder`, its code included.
 
     Services are not opened, and the environment is not looked at. Raises ProjectError with every mistake and its place,
-    Refused where there is no project.
+    Refused where there is no project. Where `only` some sources are to be read, what is wrong with others, with
+    dashboards and with formulas does not keep them from it; a source that is wrong cannot be read.
     """
     file = folder / FILE
     if not file.is_file():
@@ -92,27 +87,46 @@ def load_project(folder: Path) -> Project:
         tables = Tables(tomllib.loads(text), Places(text, FILE))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ProjectError([Problem(FILE, f"this is not TOML: {error}")]) from None
-    return _read(folder, tables)
+    return _read(folder, tables, only)
 
 
-def _read(folder: Path, tables: Tables) -> Project:
+def _read(folder: Path, tables: Tables, only: Collection[str] | None) -> Project:
     tables.check_keys(tables.content, _SECTIONS, ())
     settings = _read_settings(tables)
     title = settings.title or folder.resolve().name
     planned = _read_plan(tables)
-    code = load_code(folder, tables.problems)
+    dashboards_of_code: list[tuple[str, Dashboard]] = []
+    code = load_code(folder, tables.problems, dashboards_of_code)
     services = _read_services(tables, folder) | _code_services(tables, code)
     sources = _read_sources(tables, services, settings) | _code_sources(tables, code, settings)
     plan = _whole_plan(tables, planned, sources)
-    dashboards, plan = _read_dashboards(tables, plan)
+    dashboards, plan = read_dashboards(tables, dashboards_of_code, plan)
     dashboards = dashboards or (dashboard_of_plan(plan, title),)
     retention = _read_retention(tables)
     _check_hours_outlast_lookbacks(tables, retention, sources)
-    if tables.problems:
-        raise ProjectError([Problem(each.place, masked(each.message)) for each in tables.problems])
+    if only is not None and not any(_concerns(only, each, sources) for each in tables.problems):
+        sources = {name: Source(name, _cannot_be_read, Options()) for name in tables.table("sources")} | sources
+    elif tables.problems:
+        raise ProjectError([replace(each, message=masked(each.message)) for each in tables.problems])
     return Project(
         folder, title, settings.warehouse, parse_zone(settings.timezone), plan, services, sources, dashboards, retention
     )
+
+
+def _concerns(only: Collection[str], problem: Problem, sources: Collection[str]) -> bool:
+    match problem.path:
+        case ("sources", name, *_):
+            return name in only
+        case ("dashboards", *_) | ("metrics", _, "formula"):
+            return False
+        case ():  # of code: a module that could not be imported
+            return any(source not in sources for source in only)
+    return True
+
+
+def _cannot_be_read() -> Graph:
+    msg = "there are mistakes in this source; `tallyline inspect` tells them"
+    raise Refused(msg)
 
 
 def _read_settings(tables: Tables) -> _Settings:
@@ -230,7 +244,7 @@ def _read_options(
     tables: Tables, table: Mapping[str, Any], settings: _Settings, path: tuple[str, str]
 ) -> Options | None:
     given: dict[str, Any] = {"start": settings.start, **table}
-    for key in ("lookback", "at_once"):
+    for key in ("lookback", "at_once", "longest_run"):
         _read_span(tables, given, key, path)
     for key, check in (("timezone", parse_zone), ("schedule", check_schedule), ("grain", check_grain)):
         if isinstance(given.get(key), str):
@@ -262,56 +276,6 @@ def _code_sources(tables: Tables, code: Code, settings: _Settings) -> dict[str, 
             tables.problem(path, "two sources have this name, and one of them is in code")
         sources[source.name] = source
     return sources
-
-
-def _read_dashboards(tables: Tables, plan: Plan) -> tuple[tuple[Dashboard, ...], Plan]:
-    """Return the dashboards, and the plan with the metrics of panels that have a formula of their own."""
-    read = [_read_dashboard(tables, name) for name in tables.table("dashboards")]
-    panels = {place: panel for _, placed in filter(None, read) for place, panel in placed.items()}
-    plan = _with_panels(tables, panels, plan)
-    return tuple(
-        replace(dashboard, panels=tuple(panels[place][0] for place in placed))
-        for dashboard, placed in filter(None, read)
-    ), plan
-
-
-def _read_dashboard(tables: Tables, name: str) -> tuple[Dashboard, Placed] | None:
-    path = ("dashboards", name)
-    table = tables.table(*path)
-    if not _NAME.fullmatch(name):
-        tables.problem(path, f'"{name}" cannot be a dashboard\'s name; use lower case letters, digits, _ and -')
-    tables.check_keys(table, field_names(_DashboardTable), path)
-    read = tables.read(_DashboardTable, table, path)
-    if read is None:
-        return None
-    placed: Placed = {}
-    for number, panel in enumerate(read.panels):
-        place = (*path, "panels", number)
-        if isinstance(panel, dict):
-            tables.check_keys(panel, field_names(Panel), place)
-        with tables.refusals(place):
-            if made := tables.read(Panel, panel, place):
-                placed[place] = made.of_dashboard(name)
-    return Dashboard(name, read.title or name.capitalize(), (), read.description, read.public), placed
-
-
-def _with_panels(tables: Tables, panels: Placed, plan: Plan) -> Plan:
-    whole = {**plan, **{metric.name: metric for _, metric in panels.values() if metric}}
-    wrong = check_formulas(whole)
-    for place, (panel, _) in panels.items():
-        if panel.formula and panel.metric in wrong:
-            tables.problem((*place, "formula"), str(wrong[panel.metric]))
-        elif panel.metric and not _is_told(panel.metric, whole):
-            tables.check_name("metric in the plan called", panel.metric, tables.table("metrics"), (*place, "metric"))
-    return whole if wrong else with_units(whole)
-
-
-def _is_told(metric: str, plan: Plan) -> bool:
-    try:
-        named(plan, metric)
-    except UnknownName:
-        return False
-    return True
 
 
 def _check_source_name(tables: Tables, name: str, path: tuple[str, ...]) -> None:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from tallyline.errors import Problem, Refused, UnknownName, what_exists
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from pydantic_core import ErrorDetails
-
-    from tallyline.project.places import Places
 
     Path = tuple[str | int, ...]
     Table = dict[str, Any]
@@ -25,12 +23,19 @@ __all__ = ["Tables", "field_names"]
 T = TypeVar("T")
 
 
+class Placing(Protocol):
+    """Tells where a key stands."""
+
+    def of(self, path: Sequence[str | int]) -> str:
+        """Return the place of the key at `path`, with its path."""
+
+
 @dataclass(slots=True)
 class Tables:
     """The tables of a file, and the problems found in them so far."""
 
     content: Table
-    places: Places
+    places: Placing
     problems: list[Problem] = field(default_factory=list)
 
     def table(self, *path: str) -> Table:
@@ -71,7 +76,7 @@ class Tables:
 
     def problem(self, path: Path, message: str) -> None:
         """Keep a problem of the key at `path`, once."""
-        problem = Problem(self.places.of(path), message)
+        problem = Problem(self.places.of(path), message, path)
         if problem not in self.problems:
             self.problems.append(problem)
 

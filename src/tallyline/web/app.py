@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -22,7 +23,8 @@ from tallyline import __version__
 from tallyline.errors import Refused, RunFailed, UnknownName
 from tallyline.web import runs, security
 from tallyline.web.asked import DEFAULT_LAST, read_asked
-from tallyline.web.panels import HOW_TO_READ, Reader, panel_title
+from tallyline.web.layout import placed
+from tallyline.web.panels import HOW_TO_READ, Reader
 from tallyline.window import Clock, utc_now
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     from tallyline.dashboards import Dashboard
     from tallyline.plan import Plan
+    from tallyline.sources import Source
     from tallyline.warehouse import Warehouse
 
 __all__ = ["make_app"]
@@ -49,6 +52,7 @@ _RANGES = {
 }
 _GRAINS = ("hour", "day", "week", "month")
 _MOST_RUNS = 100
+_GREATEST_NUMBER = 2**31 - 1
 _BROKEN = "Something broke while this was made. What Tallyline printed says more."
 
 
@@ -60,15 +64,21 @@ def make_app(  # all that a page knows, by name
     dashboards: Sequence[Dashboard],
     warehouse: Warehouse,
     clock: Clock = utc_now,
+    sources: Mapping[str, Source] = MappingProxyType({}),
 ) -> Starlette:
-    """Return the page of a project. It only reads, and answers only to 127.0.0.1 and localhost."""
-    page = _Page(title, zone, plan, {dashboard.name: dashboard for dashboard in dashboards}, warehouse, clock)
+    """Return the page of a project. It only reads, and answers only to 127.0.0.1 and localhost.
+
+    By its `sources` and their schedules the page tells which data is late, and when it is read next.
+    """
+    by_name = {dashboard.name: dashboard for dashboard in dashboards}
+    page = _Page(title, zone, plan, by_name, warehouse, clock, sources)
     return Starlette(
         routes=[
             Route("/", page.home),
             Route("/dashboards/{name}", page.dashboard),
             Route("/dashboards/{name}/data", page.data),
             Route("/runs", page.runs),
+            Route("/runs/{number:int}", page.run),
             Mount("/static", StaticFiles(directory=_HERE / "static")),
         ],
         middleware=[
@@ -92,6 +102,7 @@ class _Page:
     dashboards: Mapping[str, Dashboard]
     warehouse: Warehouse
     clock: Clock
+    sources: Mapping[str, Source]
 
     def home(self, request: Request) -> Response:
         if not self.dashboards:
@@ -101,19 +112,27 @@ class _Page:
 
     def dashboard(self, request: Request) -> Response:
         dashboard = self._dashboard(request)
-        panels = [panel_title(panel, self.plan) for panel in dashboard.panels]
         choices = {"ranges": _RANGES, "grains": _GRAINS, "default_range": DEFAULT_LAST}
-        return self._rendered(request, "dashboard.html", {"dashboard": dashboard, "panels": panels, **choices})
+        told = {"dashboard": dashboard, "rows": placed(dashboard, self.plan), **choices}
+        return self._rendered(request, "dashboard.html", told)
 
     def data(self, request: Request) -> Response:
         dashboard, now = self._dashboard(request), self.clock()
         asked = read_asked(request.query_params, now, self.zone)
-        told = Reader(self.plan, self.warehouse, self.zone, now).dashboard(dashboard, asked)
+        told = Reader(self.plan, self.warehouse, self.sources, self.zone, now).dashboard(dashboard, asked)
         return JSONResponse(told, headers={"Cache-Control": "no-store"})
 
     def runs(self, request: Request) -> Response:
         newest = self.warehouse.runs(_MOST_RUNS)
-        return self._rendered(request, "runs.html", {"runs": newest, "most_runs": _MOST_RUNS})
+        return self._rendered(request, "runs.html", {"title_of": "Runs", "runs": newest, "most_runs": _MOST_RUNS})
+
+    def run(self, request: Request) -> Response:
+        number = request.path_params["number"]
+        run = self.warehouse.run(number) if number <= _GREATEST_NUMBER else None
+        if run is None:
+            raise HTTPException(404, f"The ledger has no run {number}. Old runs may have been cleaned away.")
+        told = {"title_of": f"Run {number} of {run.source}", "runs": [run], "most_runs": 0}
+        return self._rendered(request, "runs.html", told)
 
     def say_http_error(self, request: Request, error: Exception) -> Response:
         if not isinstance(error, HTTPException):

@@ -1,118 +1,87 @@
-// One panel's chart: uPlot's canvas, a legend that tells the values under the cursor, and the figures as a table.
+// One panel's chart: uPlot's canvas, and a legend that tells the values under the cursor.
 
+import { commonOptions, inkOf, placed, scaledFont, valueRange } from "./axes.js";
 import { element } from "./elements.js";
-import { amount, axisAmounts, exact, quantity } from "./format.js";
+import { amount, quantity } from "./format.js";
+import { before, SO_FAR } from "./words.js";
 
-const HOUR = 3600;
-const DAY = 24 * HOUR;
-const MONTH = 30 * DAY;
-const YEAR = 365 * DAY;
-const TIME_STEPS = [
-  ...[1, 2, 3, 4, 6, 8, 12].map((hours) => hours * HOUR),
-  ...[1, 2, 3, 4, 5, 7, 10, 15].map((days) => days * DAY),
-  ...[1, 2, 3, 4, 6].map((months) => months * MONTH),
-  ...[1, 2, 5, 10, 20, 50].map((years) => years * YEAR),
-];
-const LEAST_STEP = { hour: HOUR, day: DAY, week: DAY, month: MONTH, quarter: MONTH, year: YEAR };
-const WHOLE_STEPS = Array.from({ length: 16 }, (_, power) => [1, 2, 5].map((digit) => digit * 10 ** power)).flat();
-const HEIGHT = 230;
-const SO_FAR = "so far";
 const ROOM_FOR_SO_FAR = 48;
 const ROOM_FOR_HALF_A_LABEL = 22;
 const DENSE_FROM = 250;
-const LINES_OF_VALUES = 4;
 const EVERY_POINT_UP_TO = 14;
-const MOST_ROWS = 500;
-const WITHOUT_LIBRARY = {
-  message: "uPlot, which draws the charts, was not built into this package. The figures are below. In a checkout:",
-  command: "make setup",
-};
-const SHORTEST_DRAG = 8;
-const ZERO_BELOW = 0.6;
 const AREA_ALPHA = "26";
 const NO_ALPHA = "00";
 const FADED = 0.15;
 
 /**
- * Draw `panel` into `place` and return how to take it away. `view` remembers what the reader has hidden and opened,
+ * Draw the lines of `panel` into `place` and return how to take them away. `view` remembers what the reader has hidden,
  * `choose(first, last)` is called with two bucket times that were drawn over.
  */
-export function drawChart(place, panel, times, view, choose) {
-  if (panel.message) {
-    place.replaceChildren(message(panel));
-    return () => {};
-  }
-  if (!globalThis.uPlot) {
-    place.replaceChildren(message(WITHOUT_LIBRARY), table(panel, times, view));
-    return () => {};
-  }
-  const chart = new Chart(panel, times, view, choose);
-  place.replaceChildren(chart.plot, chart.legend, table(panel, times, view));
-  return chart.start();
-}
-
-function message({ message: words, command }) {
-  return element("p", { class: "nothing" }, words, command ? element("code", {}, command) : null);
+export function drawLines(place, panel, times, view, height, choose) {
+  const chart = new Chart(panel, times, view);
+  place.append(chart.plot, chart.legend);
+  return chart.start(height, choose);
 }
 
 class Chart {
-  constructor(panel, times, view, choose) {
-    Object.assign(this, { panel, times, view, choose });
+  constructor(panel, times, view) {
+    Object.assign(this, { panel, times, view });
     this.buckets = panel.silent_until === null ? panel.times : [...panel.times, panel.silent_until];
     const tail = panel.times.findIndex((time) => panel.incomplete_from !== null && time >= panel.incomplete_from);
     this.tailIndex = tail < 0 ? Infinity : tail;
+    this.isCompared = panel.lines.some((line) => line.before.length);
+    this.isSplit = panel.lines.length > 1;
     this.plot = element("div", { class: "plot", role: "img", "aria-label": description(panel, times) });
     this.legend = element("div", { class: "legend" });
     this.fillLegend();
   }
 
-  start() {
-    this.uplot = new uPlot(this.options(), this.data(), this.plot);
-    const observer = new ResizeObserver(() => this.resize());
-    observer.observe(this.plot);
+  start(height, choose) {
+    const { chart, takeAway } = placed(this.options(height, choose), this.data(), this.plot);
+    this.uplot = chart;
     this.hideHidden();
-    return () => {
-      observer.disconnect();
-      this.uplot.destroy();
-    };
+    return takeAway;
   }
 
-  resize() {
-    const width = this.plot.clientWidth;
-    if (width && width !== this.uplot.width) this.uplot.setSize({ width, height: HEIGHT });
-  }
-
-  // Each line is two series: what is complete, drawn solid, and from there on what is known so far, dashed.
+  // Each line is two series: what is complete, drawn solid, and from there on what is known so far, dashed. Those of the
+  // period before come first, to lie below; of several lines only that of the one that is brought out is seen.
   data() {
-    const parts = this.panel.lines.flatMap(({ values }) => [
+    const { lines } = this.panel;
+    const earlier = this.isCompared ? lines.map((line) => line.before) : [];
+    const parts = lines.flatMap(({ values }) => [
       values.map((value, index) => (index < this.tailIndex ? value : null)),
       values.map((value, index) => (index >= this.tailIndex - 1 ? value : null)),
     ]);
-    const padded = parts.map((part) => (part.length < this.buckets.length ? [...part, null] : part));
+    const padded = [...earlier, ...parts].map((part) => (part.length < this.buckets.length ? [...part, null] : part));
     return [this.buckets, ...padded];
   }
 
-  options() {
-    const style = getComputedStyle(this.plot);
-    const color = (name) => style.getPropertyValue(name).trim();
-    this.ink = { muted: color("--muted"), grid: color("--grid"), font: `11px ${style.fontFamily}` };
-    return {
-      width: this.plot.clientWidth || 300,
-      height: HEIGHT,
-      padding: [10, this.tailIndex === Infinity ? ROOM_FOR_HALF_A_LABEL : ROOM_FOR_SO_FAR, 0, 0],
-      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), this.times.zone),
-      legend: { show: false },
-      scales: { x: { range: () => this.timeRange() }, y: { range: this.valueRange } },
-      axes: [this.timeAxis(), this.valueAxis()],
-      series: [{}, ...this.panel.lines.flatMap((_, index) => this.series(color(`--line-${index + 1}`)))],
-      cursor: this.cursor(),
-      hooks: {
-        setCursor: [(chart) => this.tell(chart.cursor.idx)],
-        setSelect: [(chart) => this.selected(chart)],
-        draw: [(chart) => this.sayHowFar(chart)],
-      },
-    };
+  options(height, choose) {
+    const { panel, times, buckets } = this;
+    const ink = this.ink = inkOf(this.plot);
+    const whole = panel.lines.every(({ values }) => values.every((value) => Number.isInteger(value ?? 0)));
+    const at = (index) => this.tell(index);
+    const options = commonOptions({
+      place: this.plot, height, times, buckets, by: panel.by, ink, whole, range: this.range, at, choose,
+    });
+    const earlier = this.isCompared ? panel.lines.map(() => this.seriesBefore()) : [];
+    const lines = panel.lines.flatMap((_, index) => this.series(ink.color(`--line-${index + 1}`)));
+    options.padding = [10, this.tailIndex === Infinity ? ROOM_FOR_HALF_A_LABEL : ROOM_FOR_SO_FAR, 0, 0];
+    options.series = [{}, ...earlier, ...lines];
+    options.hooks.draw = [(chart) => this.drawTarget(chart), (chart) => this.sayHowFar(chart)];
+    return options;
   }
+
+  // A target belongs to all lines together, so it is drawn where there is one.
+  get target() {
+    return this.panel.lines.length === 1 ? this.panel.target : null;
+  }
+
+  range = (_, least, greatest) => {
+    const known = [least, greatest, this.target].filter((value) => value !== null && value !== undefined);
+    if (least === null || least === undefined) return valueRange(true, null, null);
+    return valueRange(this.panel.kind === "count", Math.min(...known), Math.max(...known));
+  };
 
   series(stroke) {
     const only = this.panel.lines.length === 1;
@@ -123,70 +92,28 @@ class Chart {
     return [{ ...common, points, fill }, { ...common, points, dash: [3, 4] }];
   }
 
-  timeAxis() {
-    return {
-      stroke: this.ink.muted,
-      font: this.ink.font,
-      size: (_, labels) => (labels?.some((label) => label.includes("\n")) ? 40 : 26),
-      gap: 6,
-      space: 64,
-      grid: { show: false },
-      ticks: { stroke: this.ink.grid, width: 1, size: 5 },
-      incrs: TIME_STEPS.filter((step) => step >= LEAST_STEP[this.panel.by]),
-      values: (_, ticks, axis, space, step) => this.times.axis(ticks, step),
-    };
+  seriesBefore() {
+    const stroke = this.ink.color("--before");
+    const points = { show: false, size: 4, fill: stroke, filter: (chart, index) => lonely(chart.data[index]) };
+    const width = this.buckets.length < DENSE_FROM ? 1.5 : 0.6;
+    return { stroke, width, spanGaps: false, points, alpha: this.isSplit ? 0 : 1 };
   }
 
-  valueAxis() {
-    const whole = this.panel.lines.every(({ values }) => values.every((value) => Number.isInteger(value ?? 0)));
-    return {
-      stroke: this.ink.muted,
-      font: this.ink.font,
-      size: (chart, labels) => axisWidth(chart, labels, this.ink.font),
-      gap: 8,
-      space: 36,
-      grid: { stroke: this.ink.grid, width: 1 },
-      ticks: { show: false },
-      values: (_, ticks, axis, space, step) => axisAmounts(ticks, step),
-      ...(whole ? { incrs: WHOLE_STEPS } : {}),
-    };
-  }
-
-  timeRange() {
-    const [first, last] = [this.buckets[0], this.buckets.at(-1)];
-    const room = first === last ? LEAST_STEP[this.panel.by] : 0;
-    return [first - room, last + room];
-  }
-
-  // Counts are drawn from zero; other kinds too, unless that would press them into a flat line.
-  valueRange = (_, least, greatest) => {
-    if (least === null || greatest === null) return [0, 1];
-    const fromZero = this.panel.kind === "count" || least < greatest * ZERO_BELOW;
-    if (fromZero && least >= 0) return greatest > 0 ? [0, greatest * 1.06] : [0, 1];
-    const step = roundStep((greatest - least || Math.abs(greatest) || 1) / LINES_OF_VALUES);
-    const bottom = Math.floor(least / step) * step;
-    const top = Math.ceil(greatest / step) * step;
-    return bottom < top ? [bottom, top] : [bottom - step, top + step];
-  };
-
-  cursor() {
-    const moves = new Set(["mousemove", "mouseleave"]);
-    return {
-      y: false,
-      move: (chart, left, top) => [left < 0 ? left : chart.valToPos(this.buckets[chart.posToIdx(left)], "x"), top],
-      drag: { x: true, y: false, setScale: false },
-      points: { size: 7 },
-      sync: { key: "tallyline", setSeries: false, filters: { pub: (type) => moves.has(type) } },
-    };
-  }
-
-  selected(chart) {
-    const { left, width } = chart.select;
-    if (width >= SHORTEST_DRAG) {
-      const bucket = (position) => this.buckets[chart.posToIdx(position)];
-      this.choose(bucket(left), bucket(left + width), this.panel.by);
-    }
-    if (width) chart.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+  drawTarget(chart) {
+    if (this.target === null) return;
+    const { left, width } = chart.bbox;
+    const { ctx } = chart;
+    const thickness = Math.round(1.5 * uPlot.pxRatio);
+    const y = Math.round(chart.valToPos(this.target, "y", true)) + (thickness % 2) / 2;
+    ctx.save();
+    ctx.strokeStyle = this.ink.color("--target");
+    ctx.lineWidth = thickness;
+    ctx.setLineDash([7, 5].map((length) => length * uPlot.pxRatio));
+    ctx.beginPath();
+    ctx.moveTo(left, y);
+    ctx.lineTo(left + width, y);
+    ctx.stroke();
+    ctx.restore();
   }
 
   // "so far" stands beside the end of the highest line.
@@ -205,16 +132,21 @@ class Chart {
   }
 
   fillLegend() {
-    const { lines } = this.panel;
-    this.at = element("p", { class: "at" });
+    const { lines, total, compare, unit } = this.panel;
+    this.at = element("p", { class: "at" }, this.when = element("span"));
     this.amounts = lines.map(() => element("span", { class: "amount" }));
-    if (lines.length === 1) {
-      this.at.append(this.when = element("span"), this.amounts[0]);
-      this.legend.append(this.at);
-    } else {
-      this.at.append(this.when = element("span"));
+    this.earlier = element("span", { class: "amount" });
+    this.whole = this.isSplit ? element("span", { class: "amount" }) : this.amounts[0];
+    if (!this.isSplit || total) this.at.append(this.whole);
+    if (this.isCompared) this.at.append(this.keyBefore = key("before", before(compare), this.earlier));
+    if (this.isCompared) this.keyBefore.hidden = this.isSplit;
+    if (this.target !== null) {
+      this.at.append(key("target", "target", element("span", { class: "amount" }, quantity(this.target, unit))));
+    }
+    this.legend.append(this.at);
+    if (this.isSplit) {
       const items = lines.map(({ label }, index) => element("li", {}, this.legendButton(label, index)));
-      this.legend.append(this.at, element("ul", {}, ...items));
+      this.legend.append(element("ul", {}, ...items));
     }
     this.tell(null);
   }
@@ -244,29 +176,44 @@ class Chart {
     });
   }
 
+  seriesOf(line) {
+    const count = this.panel.lines.length;
+    return this.isCompared ? [line + 1, count + 2 * line + 1, count + 2 * line + 2] : [2 * line + 1, 2 * line + 2];
+  }
+
   show(index, show) {
-    for (const series of seriesOf(index)) this.uplot.setSeries(series, { show });
+    for (const series of this.seriesOf(index)) this.uplot.setSeries(series, { show });
   }
 
   bringOut(focused) {
     this.panel.lines.forEach((_, index) => {
       const alpha = focused === null || focused === index ? 1 : FADED;
-      for (const series of seriesOf(index)) this.uplot.series[series].alpha = alpha;
+      for (const series of this.seriesOf(index)) this.uplot.series[series].alpha = alpha;
+      if (this.isCompared) this.uplot.series[index + 1].alpha = focused === index ? 1 : 0;
     });
+    this.focused = focused;
+    if (this.isCompared) this.keyBefore.hidden = focused === null;
     this.uplot.redraw(false);
+    this.tell(this.uplot.cursor.idx);
   }
 
   // Without a cursor the legend tells the last complete bucket that is drawn.
   tell(cursorIndex) {
-    const { times, lines, by, unit } = this.panel;
+    const { times, lines, total, by, unit } = this.panel;
     const last = Math.min(times.length, this.tailIndex) - 1;
     const index = cursorIndex ?? (last < 0 ? times.length - 1 : last);
     const soFar = index >= this.tailIndex && index < times.length ? ` ${SO_FAR}` : "";
     this.when.textContent = `${this.times.bucket(this.buckets[index], by)}${soFar}`;
     lines.forEach(({ values }, line) => {
-      this.amounts[line].textContent = told(values[index], unit, lines.length === 1);
+      this.amounts[line].textContent = told(values[index], unit, false);
     });
+    this.whole.textContent = told((total ?? lines[0].values)[index], unit, true);
+    this.earlier.textContent = told(lines[this.focused ?? 0].before[index], unit, true);
   }
+}
+
+function key(name, words, amountOf) {
+  return element("span", { class: "key" }, element("span", { class: `swatch ${name}` }), words, amountOf);
 }
 
 function longestAmount(values, unit) {
@@ -278,8 +225,6 @@ function told(value, unit, withUnit) {
   if (value === null || value === undefined) return withUnit ? "not known" : "–";
   return withUnit ? quantity(value, unit) : amount(value, unit);
 }
-
-const seriesOf = (line) => [2 * line + 1, 2 * line + 2];
 
 /** The points that no line leads to or from; of short lines, all points. */
 function lonely(values) {
@@ -299,56 +244,10 @@ function area(chart, stroke) {
   return gradient;
 }
 
-function roundStep(rough) {
-  const power = 10 ** Math.floor(Math.log10(rough));
-  return power * ([1, 2, 5].find((digit) => digit * power >= rough) ?? 10);
-}
-
-function axisWidth(chart, labels, font) {
-  if (!labels) return 40;
-  chart.ctx.font = scaledFont(font, uPlot.pxRatio);
-  const widest = Math.max(0, ...labels.map((label) => chart.ctx.measureText(label).width));
-  return Math.ceil(widest / uPlot.pxRatio) + 16;
-}
-
-function scaledFont(font, pxRatio) {
-  return font.replace(/^([\d.]+)px/, (_, size) => `${size * pxRatio}px`);
-}
-
 function description({ title, unit, by, times, lines, headline }, told) {
   const what = `Line chart of ${title}${unit ? ` in ${unit}` : ""} by ${by}`;
   const span = `${told.bucket(times[0], by)} to ${told.bucket(times.at(-1), by)}`;
   const parts = lines.length > 1 ? `, ${lines.length} lines: ${lines.map(({ label }) => label).join(", ")}` : "";
   const last = headline ? `. The last complete ${by}, ${told.bucket(headline.time, by)}: ${quantity(headline.value, unit)}` : "";
   return `${what}, ${span}${parts}${last}. The figures are in the table below.`;
-}
-
-/** The figures, the newest first; made only when somebody wants to see them. */
-function table(panel, times, view) {
-  const details = element("details", { class: "figures" }, element("summary", {}, "Figures"));
-  const fill = () => {
-    view.open = details.open;
-    if (details.open && details.childElementCount === 1) details.append(figures(panel, times));
-  };
-  details.open = Boolean(view.open);
-  fill();
-  details.addEventListener("toggle", fill);
-  return details;
-}
-
-function figures({ title, unit, by, times: buckets, lines, incomplete_from: incompleteFrom }, times) {
-  const heads = ["", ...lines.map(({ label }) => label)];
-  const newest = [...buckets.keys()].reverse().slice(0, MOST_ROWS);
-  const rows = newest.map((index) => {
-    const soFar = incompleteFrom !== null && buckets[index] >= incompleteFrom ? ` ${SO_FAR}` : "";
-    return element("tr", {},
-      element("th", { scope: "row" }, `${times.bucket(buckets[index], by)}${soFar}`),
-      ...lines.map(({ values }) => element("td", {}, values[index] === null ? "–" : exact(values[index]))));
-  });
-  const shown = rows.length < buckets.length ? `, the newest ${rows.length} of ${buckets.length}` : "";
-  return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Figures of ${title}` },
-    element("table", {},
-      element("caption", {}, `${unit ? `${unit} ` : ""}by ${by}${shown}`),
-      element("thead", {}, element("tr", {}, ...heads.map((head) => element("th", { scope: "col" }, head)))),
-      element("tbody", {}, ...rows)));
 }

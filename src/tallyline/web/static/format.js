@@ -1,7 +1,9 @@
 // Numbers and times as people read them. Times are told in the business zone, whatever the browser's own is.
 
 const CURRENCIES = new Set(Intl.supportedValuesOf("currency"));
-const DAY = 86_400;
+const MINUTE = 60;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
 const MONTH = 30 * DAY;
 const YEAR = 365 * DAY;
 const THOUSANDS = [[1e12, "T"], [1e9, "B"], [1e6, "M"], [1e3, "k"]];
@@ -54,6 +56,18 @@ export function change(share) {
   return shown > MOST_PER_CENT ? `more than ${sign}${MOST_PER_CENT}%` : `${sign}${shown}%`;
 }
 
+/** How old something is: "12 min old", "1 hour old", "3 days old". */
+export function age(seconds) {
+  if (seconds < MINUTE) return "just read";
+  if (seconds < HOUR) return `${Math.floor(seconds / MINUTE)} min old`;
+  if (seconds < 2 * DAY) return counted(Math.floor(seconds / HOUR), "hour");
+  return counted(Math.floor(seconds / DAY), "day");
+}
+
+function counted(count, what) {
+  return `${count.toLocaleString("en-US")} ${what}${count === 1 ? "" : "s"} old`;
+}
+
 /** What follows a number of that unit: nothing for money, no space before a per cent sign. */
 export function tail(unit) {
   if (!unit || isMoney(unit)) return "";
@@ -66,6 +80,7 @@ export class Times {
 
   constructor(zone, now) {
     this.zone = zone;
+    this.now = now;
     this.#parts = new Intl.DateTimeFormat("en-US", {
       timeZone: zone, calendar: "gregory", hourCycle: "h23", weekday: "short",
       day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit",
@@ -93,6 +108,11 @@ export class Times {
   moment(seconds) {
     const at = this.parts(seconds);
     return `${this.day(at)}, ${at.hour}:${at.minute}`;
+  }
+
+  date(seconds) {
+    const { day, month, year } = this.parts(seconds);
+    return `${day} ${month}${year === this.year ? "" : ` ${year}`}`;
   }
 
   day({ weekday, day, month, year }) {

@@ -1,9 +1,8 @@
 // A dashboard: asks for what the address says, draws it, and asks again while somebody looks.
 
-import { cardContent } from "./card.js";
-import { drawChart } from "./chart.js";
 import { element } from "./elements.js";
 import { Times } from "./format.js";
+import { drawPanel } from "./panel.js";
 import { chosen, listen, rangeOfBuckets, showChoice, showWindow, withRange } from "./range.js";
 
 const REFRESH_EVERY = 5 * 60 * 1000;
@@ -11,8 +10,7 @@ const REFRESH_EVERY = 5 * 60 * 1000;
 const main = document.querySelector("main");
 const controls = document.getElementById("choices");
 const trouble = document.getElementById("trouble");
-const cards = [...document.querySelectorAll(".card .filled")];
-const sections = [...document.querySelectorAll(".chart")];
+const sections = [...document.querySelectorAll(".panel")];
 const views = sections.map(() => ({ hidden: new Set(), open: false }));
 
 let answer = null;
@@ -66,12 +64,9 @@ function show(told) {
 
 function draw(times) {
   for (const takeAway of drawn) takeAway();
-  answer.panels.forEach((panel, index) => cards[index].replaceChildren(...cardContent(panel, times)));
   drawn = answer.panels.map((panel, index) => {
-    const section = sections[index];
-    section.querySelector(".measure").textContent = panel.message ? "" : [panel.unit, `by ${panel.by}`].join(" ").trim();
-    const chooseBuckets = (first, last, grain) => choose(withRange(rangeOfBuckets(first, last, grain, times)));
-    return drawChart(section.querySelector(".filled"), panel, times, views[index], chooseBuckets);
+    const chooseBuckets = (first, last) => choose(withRange(rangeOfBuckets(first, last, panel.by, times)));
+    return drawPanel(sections[index], panel, times, views[index], chooseBuckets);
   });
 }
 
