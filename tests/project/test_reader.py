@@ -236,7 +236,8 @@ tallyline.toml:27 sources.all.shedule: {NO_SUCH_KEY} "shedule"; did you mean "sc
 combine, counts, grain, grains, kind, lookback, most_new_series, parallel, queries, query, schedule, service, \
 snapshot, start, time_limit, timezone
 tallyline.toml:26 sources.all.service: there is no service "shpo"; did you mean "shop"? There are: shop, window
-tallyline.toml:29 sources.all.lookback: "two days" is not a length of time; write a number and min, h, d or w, such as 2d
+tallyline.toml:29 sources.all.lookback: "two days" is not a length of time; write a number and min, h, d or w, \
+such as 2d
 tallyline.toml:30 sources.all.timezone: there is no time zone "Mars/Olympus"; time zones are IANA names such as \
 Europe/Paris or UTC
 tallyline.toml:28 sources.all.schedule: "daily" is no schedule; there are @hourly, @daily, @weekly, @monthly and cron \

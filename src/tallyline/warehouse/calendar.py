@@ -57,7 +57,9 @@ def fill(connection: Connection, window: Window, zone: ZoneInfo) -> None:
     if connection.execute(select(func.count()).select_from(table).where(*inside)).scalar() == len(days):
         return
     known = set(connection.execute(select(table.c.bucket).where(*inside)).scalars())
-    _add(connection, [day for day in days if day not in known], zone)
+    missing = [day for day in days if day not in known]
+    if missing:  # somebody else may just have added them
+        _add(connection, missing, zone)
 
 
 def fill_with_kept(connection: Connection, zone: ZoneInfo) -> None:
