@@ -233,8 +233,8 @@ tallyline.toml:19 sources.orders.kind: there is no kind of source "sqll"; did yo
 tallyline.toml:21 sources.visits.kind: this key is missing; there are: {KIND_NAMES}
 tallyline.toml:24 sources.all: "all" cannot be a source's name; use lower case letters, digits, _ and -, and not "all"
 tallyline.toml:27 sources.all.shedule: {NO_SUCH_KEY} "shedule"; did you mean "schedule"? There are: at_once, \
-combine, counts, grain, grains, kind, lookback, most_new_series, parallel, queries, query, schedule, service, \
-snapshot, start, time_limit, timezone
+combine, counts, grain, grains, kind, longest_run, lookback, most_new_series, parallel, queries, query, schedule, \
+service, snapshot, start, time_limit, timezone
 tallyline.toml:26 sources.all.service: there is no service "shpo"; did you mean "shop"? There are: shop, window
 tallyline.toml:29 sources.all.lookback: "two days" is not a length of time; write a number and min, h, d or w, \
 such as 2d
