@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 DEADLINE = 90
 NAMES = "abcdef"
-DAYS = 5
+DAYS = 3
 LOST = "the process ended without a word; nothing was written"
 
 PROJECT = """\
@@ -66,7 +66,7 @@ globals().update({name: counting(name) for name in "abcdef"})
 
 @pytest.fixture
 def folder(tmp_path: Path, warehouse_url: str, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project whose sources have five days to read, and the gate open."""
+    """A project whose sources have three days to read, and the gate open."""
     monkeypatch.setenv("WAREHOUSE_URL", warehouse_url)
     monkeypatch.setenv("GATE", str(tmp_path / "gate"))
     monkeypatch.setenv("START", (utc_now() - timedelta(days=DAYS)).date().isoformat())
@@ -174,19 +174,16 @@ def test_two_at_once_never_read_the_same_window(folder: Path, warehouse_url: str
     assert {first.pid, second.pid} <= {process for _, _, _, process in ledger}
 
 
-@pytest.mark.parametrize("lot", [1, 2])
-def test_killed_again_and_again_nothing_is_lost_and_nothing_read_twice(
-    folder: Path, warehouse_url: str, lot: int
-) -> None:
-    chance = Random(lot)  # noqa: S311  # no secret
-    read = 0
+def test_killed_again_and_again_nothing_is_lost_and_nothing_read_twice(folder: Path, warehouse_url: str) -> None:
+    chance = Random(2026)  # noqa: S311  # no secret
+    read, all_of_them = 0, len(NAMES) * (DAYS + 1)
     for _ in range(3):
         with up(folder) as first, up(folder) as second:
-            read += chance.randint(1, 8)
+            read = min(read + chance.randint(1, 5), all_of_them)
             wait_until(warehouse_url, "SELECT count(*) FROM run", read)
             victim, survivor = chance.sample([first, second], 2)
             victim.kill()
-            read += chance.randint(1, 6)
+            read = min(read + chance.randint(1, 4), all_of_them)
             wait_until(warehouse_url, "SELECT count(*) FROM run", read, survivor)
             survivor.kill()
         read = len(runs(warehouse_url))
@@ -209,13 +206,10 @@ def test_killed_in_the_middle_of_runs_it_goes_on_when_it_is_started_again(folder
     assert lost == [(LOST,)] * 4
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_in_the_middle_of_runs_it_ends_in_bounded_time(
-    folder: Path, warehouse_url: str, number: signal.Signals
-) -> None:
+def test_interrupted_in_the_middle_of_runs_it_ends_in_bounded_time(folder: Path, warehouse_url: str) -> None:
     with shut(), up(folder) as process:
         wait_until(warehouse_url, "SELECT count(*) FROM run WHERE state = 'running'", 4, process)
-        process.send_signal(number)
+        process.send_signal(signal.SIGTERM)
         said, _ = process.communicate(timeout=30)  # although the gate stays shut
     assert process.returncode == 0
     assert said.count("  stopped after ") == 4

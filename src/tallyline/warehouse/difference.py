@@ -38,7 +38,7 @@ class Difference:
         made = self.replacement
         yield from (column[:2] for column in made.columns)
         for series, facts in groupby(chain(made.added, made.changed, made.removed), key=itemgetter(0)):
-            yield series, map(itemgetter(1), facts)
+            yield series, list(map(itemgetter(1), facts))
 
 
 def compare(before: Stored, new: Mapping[int, Mapping[int, Measured]], run: int) -> Difference:

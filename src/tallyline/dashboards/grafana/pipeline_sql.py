@@ -139,11 +139,11 @@ class PipelineSQL:
         states = " ".join(f"WHEN '{state}' THEN {number}" for state, number in COVERED.items() if state != GAP)
         asked = select([f"{words.since} AS since", f"{words.until} AS until"])
         inside = [f"{literals.between(f'coverage.{end}', 'asked.since', 'asked.until')} AS {end}" for end in _ENDS]
-        value = f"CASE WHEN _piece.code IS NOT NULL THEN _piece.code WHEN {_IN_WHOLE} THEN {COVERED[GAP]}.0 END"
+        value = f"CASE WHEN _piece.code IS NOT NULL THEN _piece.code WHEN {_IN_WHOLE} THEN {COVERED[GAP]} END"
         told = {
             "_source": self._listed(),
             "_piece": select(
-                ["coverage.source AS source", *inside, f"CASE state {states} END * 1.0 AS code"],
+                ["coverage.source AS source", *inside, f"CASE state {states} END AS code"],
                 *from_(asked, "asked"),
                 "JOIN coverage ON coverage.since < asked.until AND coverage.until > asked.since",
             ),
@@ -153,7 +153,7 @@ class PipelineSQL:
         return with_(
             told,
             select(
-                ["_edge.time AS time", "_source.source AS metric", f'{value} AS "Value"'],
+                ["_edge.time AS time", "_source.source AS metric", f'CAST({value} AS double precision) AS "Value"'],
                 "FROM _edge",
                 "CROSS JOIN _source",
                 "LEFT JOIN _piece ON _piece.source = _source.source"
