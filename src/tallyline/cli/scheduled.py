@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tallyline.errors import Refused, RunFailed, TallylineError
+from tallyline.errors import NoLongerDue, Refused, RunFailed, TallylineError
 from tallyline.secret import masked
 from tallyline.window import utc_now
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
+    from tallyline.runner import ReadResult
     from tallyline.schedule.telling import Next, Ran
     from tallyline.warehouse import Cleaned
     from tallyline.window import Window
@@ -30,14 +31,17 @@ _MOST_MOMENTS = 3
 class Lines:
     """Prints what happens; what fails on stderr, as those want it whom a cron sends mail."""
 
-    def __init__(self, zone: ZoneInfo) -> None:
-        """Take the business zone, in which times are told."""
+    def __init__(self, zone: ZoneInfo, *, once: bool = False) -> None:
+        """Take the business zone, in which times are told; what is done but `once` is not left without a word."""
         self._zone = zone
+        self._once = once
+        self._elsewhere: set[str] = set()
         self._runs: list[Ran] = []
 
     def ran(self, run: Ran) -> None:
-        """Print a run that has ended, unless another process has done it."""
+        """Print a run that has ended; what another process does, only where nobody else would say so."""
         if run.is_elsewhere:
+            self._is_elsewhere(run.result)
             return
         self._runs.append(run)
         what = f"{run.result.source}  {_text(run.result.window, self._zone)}"
@@ -66,7 +70,7 @@ class Lines:
     def waits(self, coming: Sequence[Next]) -> None:
         """Print what is next."""
         moments = groupby(coming, key=attrgetter("moment"))
-        told = [f"{', '.join(each.source for each in each)} at {self._at(moment)}" for moment, each in moments]
+        told = [f"{', '.join(each.source for each in some)} at {self._at(moment)}" for moment, some in moments]
         if told:
             self._say(f"next: {'; '.join(islice(told, _MOST_MOMENTS))}")
 
@@ -78,8 +82,14 @@ class Lines:
             msg = f"{len(failed)} of {len(self._runs)} runs failed: {names}"
             raise Refused(msg) if all(isinstance(run.result.error, Refused) for run in failed) else RunFailed(msg)
 
+    def _is_elsewhere(self, result: ReadResult) -> None:
+        if self._once and not isinstance(result.error, NoLongerDue) and result.source not in self._elsewhere:
+            self._elsewhere.add(result.source)
+            self._say(f"{result.source}  {result.error}")
+
     def _at(self, moment: datetime) -> str:
-        return f"{moment.astimezone(self._zone):%Y-%m-%d %H:%M}"
+        local = moment.astimezone(self._zone).replace(microsecond=0)
+        return f"{local:%Y-%m-%d %H:%M:%S}".removesuffix(":00")
 
     def _say(self, text: str) -> None:
         click.echo(f"{utc_now().astimezone(self._zone):%Y-%m-%d %H:%M:%S}  {text}")

@@ -95,7 +95,7 @@ def _read_as_due(project: Project) -> None:
 
 
 def _read_once(project: Project) -> None:
-    lines = Lines(project.zone)
+    lines = Lines(project.zone, once=True)
     with opened(project, write=True) as warehouse:
         beside = _beside(project, warehouse, lines, once=True)
         beside.start()

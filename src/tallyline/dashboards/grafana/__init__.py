@@ -2,11 +2,11 @@
 
 from tallyline.dashboards.grafana.address import Address, address_of
 from tallyline.dashboards.grafana.dashboard import Definitions
-from tallyline.dashboards.grafana.export import Exported, export
+from tallyline.dashboards.grafana.exporting import Exported, export
 from tallyline.dashboards.grafana.files import Delivery
 from tallyline.dashboards.grafana.names import Names, names_of
-from tallyline.dashboards.grafana.publish import publish, withdraw
-from tallyline.dashboards.grafana.push import Outcome, Pushed, push, push_data_source
+from tallyline.dashboards.grafana.publishing import publish, withdraw
+from tallyline.dashboards.grafana.pushing import Outcome, Pushed, push, push_data_source
 from tallyline.dashboards.grafana.server import Server
 
 __all__ = [

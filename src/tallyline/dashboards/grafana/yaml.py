@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["as_yaml", "literal"]
+
+
+_NO_TEXT = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
 def as_yaml(data: object, comment: str = "") -> str:
@@ -50,7 +54,12 @@ def _lines(data: object) -> Iterator[str]:
             for value in data:
                 yield from _item(value)
         case _:
-            yield json.dumps(data, ensure_ascii=False)
+            yield _scalar(data)
+
+
+def _scalar(value: object) -> str:
+    """Return a value as JSON, with what YAML takes for no text as the number of its character."""
+    return _NO_TEXT.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))
 
 
 def _entry(key: str, value: object) -> Iterator[str]:
@@ -58,7 +67,7 @@ def _entry(key: str, value: object) -> Iterator[str]:
         yield key
         yield from (f"  {line}" for line in _lines(value))
     else:
-        yield f"{key} {json.dumps(value, ensure_ascii=False)}"
+        yield f"{key} {_scalar(value)}"
 
 
 def _item(value: object) -> Iterator[str]:
