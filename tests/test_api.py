@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tallyline.api import After, Api, Link, Offset, Request, opened, part
+from tallyline.api import After, Answer, Api, Link, Offset, Request, opened, part, stand_in
 from tallyline.errors import Denied, Refused, Unavailable, UnexpectedAnswer, may_work_later
 from tallyline.secret import remember
 from tests.sources.conftest import service
@@ -125,6 +125,25 @@ def test_a_refusal_is_not_tried_again(service: Service, api: Callable[..., Api],
         api().get("/orders", needs="the scope orders:read")
     assert len(service.asked) == 1
     assert ("it needs the scope orders:read" in str(denied.value)) == (status in {401, 403})
+
+
+def test_a_status_that_is_expected_is_an_answer(service: Service, api: Callable[..., Api]) -> None:
+    service.answer("/orders/7", Said({"message": "no such order"}, 404))
+    answer = api().ask(Request("/orders/7"), expected=(404,))
+    assert (answer.status, answer.data) == (404, {"message": "no such order"})
+
+
+def test_what_is_asked_may_change_something() -> None:
+    asked: list[Request] = []
+
+    def shop(request: Request) -> Answer:
+        asked.append(request)
+        return Answer({"asked": request.method}, {}, 412 if request.verb == "PUT" else 200)
+
+    service = stand_in(shop, "https://shop.example")
+    assert service.ask(Request("/orders/7", verb="DELETE")).data == {"asked": "DELETE"}
+    assert service.ask(Request("/orders/7", body={"paid": True}, verb="PUT"), expected=(412,)).status == 412
+    assert asked == [Request("/orders/7", verb="DELETE"), Request("/orders/7", body={"paid": True}, verb="PUT")]
 
 
 def test_a_service_that_has_moved_is_not_followed(service: Service, api: Callable[..., Api]) -> None:

@@ -28,7 +28,7 @@ SAYS = {
     "read all --write": " - workers in=1 out=",
     "clean all --write": "",
     "grafana export grafana": "",
-    "airflow init dags": "tallyline_dags.py is written",
+    "airflow init dags": "Airflow finds the DAGs",
     "up --once": "",
     "status": "read up to",
 }

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from tallyline.errors import (
+    AtWork,
     BadPoint,
+    Denied,
     GraphError,
     NodeFailed,
+    NoLongerDue,
+    OverTime,
     Problem,
     ProjectError,
     Refused,
     RunFailed,
     SourceFailed,
     TallylineError,
+    Unavailable,
     UnknownName,
+    wait_before_retry,
     what_exists,
 )
 
@@ -25,7 +33,7 @@ def test_what_is_wrong_before_a_run_is_refused(kind: type[Exception]) -> None:
     assert not issubclass(kind, RunFailed)
 
 
-@pytest.mark.parametrize("kind", [NodeFailed, SourceFailed, BadPoint])
+@pytest.mark.parametrize("kind", [NodeFailed, SourceFailed, BadPoint, OverTime, AtWork, NoLongerDue])
 def test_what_goes_wrong_in_a_run_fails_it(kind: type[Exception]) -> None:
     assert issubclass(kind, RunFailed)
     assert not issubclass(kind, Refused)
@@ -91,3 +99,19 @@ def test_a_long_row_is_told_by_its_first_200_characters() -> None:
     error = NodeFailed("ratio", row, ValueError("no"))
     assert str(error) == f"ratio failed at row '{'x' * 199}…: ValueError: no"  # the quote is the first of the 200
     assert error.row is row
+
+
+@pytest.mark.parametrize(
+    ("error", "wait"),
+    [
+        (Unavailable("it is away"), timedelta()),
+        (Unavailable("too many requests", wait=timedelta(minutes=5)), timedelta(minutes=5)),
+        (NodeFailed("shop", None, Unavailable("it is away")), timedelta()),
+        (AtWork("another process reads it"), timedelta()),
+        (Denied("it refuses the key"), None),
+        (OverTime("it took too long"), None),
+        (LookupError(), None),
+    ],
+)
+def test_what_may_work_later_says_after_how_long(error: Exception, wait: timedelta | None) -> None:
+    assert wait_before_retry(error) == wait

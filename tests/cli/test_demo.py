@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from tallyline.demo import projects
@@ -67,6 +71,29 @@ def test_the_whole_demo_has_two_years_of_everything_it_shows(tmp_path: Path) -> 
         assert len(months) in {24, 25}
         assert all(month["value"] > 0 for month in months[1:])
         assert [month["complete"] for month in months] == [True] * (len(months) - 1) + [False]
+
+
+SHORT_DEMO = """
+import sys
+
+from tallyline.cli import main
+from tallyline.demo import projects
+
+projects.DAYS_OF_COMPANY = 3
+sys.argv = ["tallyline", "demo", sys.argv[1], "--port", "0"]
+main()
+"""
+
+
+def test_the_demo_goes_on_reading_what_is_due(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", SHORT_DEMO, str(tmp_path / "demo")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = list(takewhile(lambda line: "next: " not in line, process.stdout))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    assert any("is at http://127.0.0.1:" in line for line in said)
+    assert {state for _, state, _ in runs(tmp_path / "demo")} == {"done"}
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> None:

@@ -54,7 +54,11 @@ NEVER_READ: dict[str, object] = {
     "failed": [],
     "latest_change_seconds": None,
     "advice": "",
+    "due_at": "2026-07-09T22:00:00+00:00",
 }
+SHOP_NEVER_READ = "shop  never read  due since 2026-07-10 09:00"
+WEB_NEVER_READ = "web  never read  due since 2026-07-10 00:00"
+DUE = "2026-07-10T07:00:00+00:00"
 
 
 @pytest.fixture
@@ -88,35 +92,40 @@ def status_of_shop(project: Path) -> dict[str, object]:
 
 
 def test_sources_that_were_never_read_are_told_and_nothing_is_made(project: Path, tmp_path: Path) -> None:
-    assert status(project) == Answer(0, "shop  never read\nweb  never read\n", "")
-    assert tallyline("status", "--json", project=project).data == [{**NEVER_READ, "source": "shop"}, NEVER_READ]
+    assert status(project) == Answer(0, f"{SHOP_NEVER_READ}\n{WEB_NEVER_READ}\n", "")
+    assert tallyline("status", "--json", project=project).data == [
+        {**NEVER_READ, "source": "shop", "due_at": DUE},
+        NEVER_READ,
+    ]
     assert not (tmp_path / "warehouse.db").exists()
 
 
 def test_a_preview_is_no_read(project: Path) -> None:
     assert tallyline("read", "all", project=project).status == 0
-    assert status(project).out == "shop  never read\nweb  never read\n"
+    assert status(project).out == f"{SHOP_NEVER_READ}\n{WEB_NEVER_READ}\n"
 
 
 def test_what_was_read_is_final_once_its_look_back_has_passed(project: Path) -> None:
     assert read(project, "2026-07-01", "2026-07-10T10:00") == 0
     assert status(project) == Answer(
         0,
-        "shop  done  read up to 2026-07-10 09:30, final up to 2026-07-08 09:30\nweb  never read\n",
+        "shop  done  read up to 2026-07-10 09:30, final up to 2026-07-08 09:30  due at 2026-07-10 10:00\n"
+        f"{WEB_NEVER_READ}\n",
         "",
     )
 
 
 def test_what_is_new_is_not_final_yet(project: Path) -> None:
     assert read(project, "2026-07-09", "2026-07-10") == 0
-    assert status(project).out.splitlines()[0] == "shop  done  read up to 2026-07-10 00:00, final up to nothing yet"
+    told = "shop  done  read up to 2026-07-10 00:00, final up to nothing yet  due since 2026-07-10 09:00"
+    assert status(project).out.splitlines()[0] == told
 
 
-FAILED_AT_FIRST = """\
-shop  failed
+FAILED_AT_FIRST = f"""\
+shop  failed  due since 2026-07-10 09:00
    shop failed: OSError: the shop is closed
    failed: 2026-07-01 00:00 … 2026-07-03 00:00
-web  never read
+{WEB_NEVER_READ}
 """
 
 
@@ -127,6 +136,7 @@ def test_a_source_that_fails_the_first_time_says_why(project: Path) -> None:
     assert status_of_shop(project) == {
         **NEVER_READ,
         "source": "shop",
+        "due_at": DUE,
         "state": "failed",
         "error": "shop failed: OSError: the shop is closed",
         "failed": [{"since": "2026-06-30T22:00:00+00:00", "until": "2026-07-02T22:00:00+00:00"}],
@@ -139,11 +149,11 @@ def test_windows_that_failed_are_named_without_what_was_read_before(project: Pat
     assert read(project, "2026-07-02", "2026-07-05") == 1
     assert status(project) == Answer(
         0,
-        """\
-shop  failed  read up to 2026-07-03 00:00, final up to 2026-07-03 00:00
+        f"""\
+shop  failed  read up to 2026-07-03 00:00, final up to 2026-07-03 00:00  due since 2026-07-10 09:00
    shop failed: OSError: the shop is closed
    failed: 2026-07-03 00:00 … 2026-07-05 00:00
-web  never read
+{WEB_NEVER_READ}
 """,
         "",
     )
@@ -167,11 +177,11 @@ def test_gaps_between_what_was_read_are_named(project: Path) -> None:
         assert read(project, day, f"{day}T12:00") == 0
     assert status(project) == Answer(
         0,
-        """\
-shop  done  read up to 2026-07-06 12:00, final up to 2026-07-06 12:00
+        f"""\
+shop  done  read up to 2026-07-06 12:00, final up to 2026-07-06 12:00  due since 2026-07-10 09:00
    not read: 2026-07-01 12:00 … 2026-07-03 00:00
    not read: 2026-07-03 12:00 … 2026-07-06 00:00
-web  never read
+{WEB_NEVER_READ}
 """,
         "",
     )
@@ -203,3 +213,11 @@ def test_a_longer_look_back_is_proposed_where_values_changed_at_its_end(
     assert told["latest_change_seconds"] == (48 + 8.5) * 3600  # the first hour of 8 July ended at one
     assert told["advice"] == advice
     assert status(project).out.splitlines()[1] == f"   {advice}"
+
+
+def test_a_source_that_failed_is_due_again_at_the_next_tick(project: Path, clock: time_machine.Traveller) -> None:
+    (project / "closed").touch()
+    assert tallyline("up", "--once", project=project).status == 1
+    assert status(project).out.splitlines()[0] == "shop  failed  due at 2026-07-10 10:00"
+    clock.move_to(at("2026-07-10 10:00", PARIS))
+    assert status(project).out.splitlines()[0] == "shop  failed  due since 2026-07-10 10:00"

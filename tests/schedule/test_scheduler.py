@@ -192,6 +192,21 @@ def test_a_source_that_is_slower_than_its_schedule_reads_the_newest_first_and_th
     assert all(earlier.ended_at and earlier.ended_at <= later.started_at for earlier, later in pairwise(runs))
 
 
+def test_an_interval_longer_than_is_read_at_once_is_read_in_parts_each_a_run(
+    warehouse: Warehouse, url: str, clock: Clock
+) -> None:
+    weekly = hourly(schedule="@weekly", at_once=3 * DAY, start=None)
+    told = run_until(project_of(weekly), warehouse, Waits(clock, at("2026-07-15")))
+    assert windows(told) == [("numbers", "2026-07-06 00:00 … 2026-07-13 00:00")]
+    assert [run.window for run in reversed(warehouse.runs())] == [
+        window("2026-07-06", "2026-07-09"),
+        window("2026-07-09", "2026-07-12"),
+        window("2026-07-12", "2026-07-13"),
+    ]
+    assert (told.runs[0].rows, told.runs[0].result.changes.added) == (7 * 24, 7 * 24)
+    assert [fact.value for fact in facts(url, "daily")] == [24] * 7
+
+
 def test_a_snapshot_is_taken_at_each_tick(warehouse: Warehouse, url: str, clock: Clock) -> None:
     @source(name="stock", snapshot=True)
     def stock(now: datetime) -> Rows:
@@ -318,6 +333,7 @@ def test_a_source_that_another_process_reads_is_cleaned_later(
 
     monkeypatch.setattr(warehouse, "clean", at_work)
     project = project_of(hourly(start=None), retention=kept(hours=3 * DAY))
+    assert run_once(project, warehouse, clock).cleanings == []
     told = run_until(project, warehouse, Waits(clock, at("2026-07-14 11:00")))
     assert [type(cleaned).__name__ for _, cleaned in told.cleanings] == ["Cleaned"]
 

@@ -32,7 +32,7 @@ COMMANDS = {
     "status": "Tell up to when sources were read, and what was not.",
     "clean": "Remove what was kept long enough.",
     "grant": "Let a role of PostgreSQL read the views, for dashboards.",
-    "up": "Serve the page.",
+    "up": "Serve the page, and read what is due.",
     "grafana": "Show the dashboards in Grafana: by files, or pushed to a server.",
     "airflow": "Let Airflow run the project: a DAG a source.",
 }

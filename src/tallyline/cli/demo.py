@@ -22,7 +22,7 @@ __all__ = ["command"]
 
 @click.command("demo", epilog=example("tallyline demo\ntallyline demo pagesnap --no-up"))
 @click.argument("folder", type=click.Path(path_type=Path), default=Path("tallyline-demo"), metavar="[DIR]")
-@click.option("--up/--no-up", default=True, help="Serve the page in the end.  [default: up]")
+@click.option("--up/--no-up", default=True, help="Serve the page in the end, and go on reading.  [default: up]")
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -34,8 +34,8 @@ def command(folder: Path, *, up: bool, port: int) -> None:
     """Make the simulated company Pagesnap in DIR, read its numbers, and show them.
 
     Two years of users, API calls, payments and workers are made up, read by sources of every kind into a warehouse, and
-    served as dashboards. Services such as Stripe and Prometheus are simulated in this process: nothing is sent. In a
-    DIR that has the demo already, only what is new is read.
+    served as dashboards, while it goes on reading what is due. Services such as Stripe and Prometheus are simulated in
+    this process: nothing is sent. In a DIR that has the demo already, only what is new is read.
     """
     screen = console()
     if not (folder / FILE).exists():

@@ -37,6 +37,7 @@ class Lines:
         self._once = once
         self._elsewhere: set[str] = set()
         self._runs: list[Ran] = []
+        self._not_cleaned: list[str] = []
 
     def ran(self, run: Ran) -> None:
         """Print a run that has ended; what another process does, only where nobody else would say so."""
@@ -55,6 +56,7 @@ class Lines:
     def cleaned(self, source: str, cleaned: Cleaned | Exception) -> None:
         """Print what was removed of a source, if anything was."""
         if isinstance(cleaned, Exception):
+            self._not_cleaned.append(source)
             self._complain(f"{source}  could not be cleaned: {_reason(cleaned)}")
         elif cleaned.total:
             self._say(f"{source}  {cleaned.total:,} rows that were kept long enough removed")
@@ -75,17 +77,20 @@ class Lines:
             self._say(f"next: {'; '.join(islice(told, _MOST_MOMENTS))}")
 
     def check(self) -> None:
-        """Raise RunFailed where a run has failed, Refused where all that did were refused."""
+        """Raise RunFailed where a run has failed or something was not cleaned, Refused where all were refused."""
         failed = [run for run in self._runs if run.result.error is not None]
         if failed:
             names = ", ".join(dict.fromkeys(run.result.source for run in failed))
             msg = f"{len(failed)} of {len(self._runs)} runs failed: {names}"
             raise Refused(msg) if all(isinstance(run.result.error, Refused) for run in failed) else RunFailed(msg)
+        if self._not_cleaned:
+            msg = f"{', '.join(self._not_cleaned)} could not be cleaned"
+            raise RunFailed(msg)
 
     def _is_elsewhere(self, result: ReadResult) -> None:
         if self._once and not isinstance(result.error, NoLongerDue) and result.source not in self._elsewhere:
             self._elsewhere.add(result.source)
-            self._say(f"{result.source}  {result.error}")
+            self._say(str(result.error))
 
     def _at(self, moment: datetime) -> str:
         local = moment.astimezone(self._zone).replace(microsecond=0)
@@ -116,4 +121,4 @@ def _written(run: Ran) -> str:
 def _reason(error: Exception) -> str:
     if isinstance(error, TallylineError):
         return masked(str(error))
-    return masked("".join(traceback.format_exception(error)))  # a fault of ours, or of a project's code
+    return masked("".join(traceback.format_exception(error)).rstrip())  # a fault of ours, or of a project's code

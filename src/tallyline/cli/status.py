@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from zoneinfo import ZoneInfo
 
+    from tallyline.sources import Source
+    from tallyline.warehouse import Warehouse
     from tallyline.window import Window
 
 __all__ = ["command"]
@@ -30,29 +32,44 @@ STYLES = {"failed": "red", "lost": "red", "stopped": "yellow", "running": "cyan"
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @project_option
 def command(*, as_json: bool, folder: Path) -> None:
-    """Tell for each source how its last run ended, up to when it was read, and which windows were not.
+    """Tell for each source how its last run ended, up to when it was read, when it is due, and which windows were not.
 
     Where values changed later than the look-back reaches, or never so late, another look-back is proposed.
     """
     project, now = load_project(folder), utc_now()
     with opened(project) as warehouse:
-        told = [source_status(source, warehouse, now) for source in project.sources.values()]
+        told = [
+            (source_status(source, warehouse, now), _due_at(source, warehouse, now, project.zone))
+            for source in project.sources.values()
+        ]
     if as_json:
-        click.echo(json.dumps([_as_data(status) for status in told], indent=2, ensure_ascii=False))
+        data = [_as_data(status) | {"due_at": _iso(due_at)} for status, due_at in told]
+        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
         return
     screen = console()
-    for status in told:
+    for status, due_at in told:
         screen.print(f"[bold]{status.source}[/]  ", end="")
         screen.print(status.state, style=STYLES.get(status.state, "green"), end="")
+        screen.print(_reached(status, project.zone), end="")
+        screen.print(f"  due {'since' if due_at <= now else 'at'} {_at(due_at, project.zone)}")
         for line in _lines(status, project.zone):
             screen.print(line, markup=False)
 
 
-def _lines(status: SourceStatus, zone: ZoneInfo) -> Iterator[str]:
+def _due_at(source: Source, warehouse: Warehouse, now: datetime, zone: ZoneInfo) -> datetime:
+    from tallyline.schedule.due import newest_tick, next_due  # noqa: PLC0415  # only where it is needed
+
+    tick = newest_tick(source.options, now, zone) or now
+    return next_due(source.options, warehouse.progress(source.name, tick), now, zone)
+
+
+def _reached(status: SourceStatus, zone: ZoneInfo) -> str:
     if status.read_until is None:
-        yield ""
-    else:
-        yield f"  read up to {_at(status.read_until, zone)}, final up to {_at(status.final_until, zone)}"
+        return ""
+    return f"  read up to {_at(status.read_until, zone)}, final up to {_at(status.final_until, zone)}"
+
+
+def _lines(status: SourceStatus, zone: ZoneInfo) -> Iterator[str]:
     if status.error:
         yield f"   {status.error}"
     yield from (f"   not read: {gap.text(zone)}" for gap in status.gaps)

@@ -101,7 +101,7 @@ class Agenda:
         self.under_way.remove(job)
         self.look_at = now
         if job.due is None:
-            self._cleaned_at = None if elsewhere else job.now
+            self._cleaned_at = job.now if self.once or not elsewhere else None
         if done or self.once:
             self._failed_in_a_row, self._held_until = 0, None
             return

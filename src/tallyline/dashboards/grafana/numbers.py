@@ -27,7 +27,7 @@ def numbers_beside(parts: Parts, source: DataSource, place: Place) -> Json:
     """Return the numbers that stand beside a chart."""
     return panel_json(
         "stat",
-        title=f"Last complete {parts.panel.by}",
+        title=f"Last full {parts.panel.by}",
         description=described(parts),
         place=place,
         source=source,

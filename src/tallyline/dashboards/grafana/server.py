@@ -84,7 +84,8 @@ class Server:
         body = {"uid": uid, "title": title}
         told = self._ask(Request("/api/folders", body=body), EDITOR, _CONFLICT, _PRECONDITION)
         if told.status not in _OK:
-            msg = f'there is another folder called "{title}" in Grafana: {_said(told)}; rename it, or give the project another title'
+            why = f'there is another folder called "{title}" in Grafana: {_said(told)}'
+            msg = f"{why}; rename it, or give the project another title"
             raise Refused(msg)
         return True
 
