@@ -37,10 +37,13 @@ class ChartSQL:
 
     def running(self) -> str:
         """Return what draws the buckets that are not complete yet, from the last complete one on."""
-        last = "(SELECT time FROM _last)"
-        are_there = f"WHERE {last} IS NULL OR {last} < (SELECT max(time) FROM _told)"
-        since_last = f"WHERE {last} IS NULL OR time >= {last}"
-        return with_(self._told(), self._drawn(self._told_as, are_there, since_last))
+        begins = select(
+            ["CASE WHEN time < (SELECT max(time) FROM _told) THEN time END AS time"],
+            "FROM _last",
+            "WHERE time IS NOT NULL",
+        )
+        since = "WHERE time >= (SELECT time FROM _begin) OR NOT EXISTS (SELECT 1 FROM _last WHERE time IS NOT NULL)"
+        return with_({**self._told(), "_begin": begins}, self._drawn(self._told_as, shown=since))
 
     def before(self, compare: Grain) -> str:
         """Return what draws in the place of each bucket the one a `compare` before."""
@@ -48,9 +51,14 @@ class ChartSQL:
 
     def target(self, target: float) -> str:
         """Return a target as a line from the one end of the range to the other, at the panel's own grain only."""
-        told = f"CASE WHEN grain = '{self.parts.panel.by}' THEN CAST({target!r} AS double precision) END"
-        columns = ["'target' AS metric", f'{told} AS "Value"']
-        ends = (select([f"{end} AS time", *columns], "FROM _range") for end in ("since", "until"))
+        ends = (
+            select(
+                [f"{end} AS time", "'target' AS metric", f'CAST({target!r} AS double precision) AS "Value"'],
+                "FROM _range",
+                f"WHERE grain = '{self.parts.panel.by}'",
+            )
+            for end in ("since", "until")
+        )
         return with_({"_range": self.parts.range()}, "\nUNION ALL\n".join(ends) + "\nORDER BY time")
 
     def _told(self) -> dict[str, str]:
