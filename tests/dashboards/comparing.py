@@ -44,9 +44,13 @@ class Grafana:
     window: Window
     chosen: Mapping[str, str | Sequence[str]]
 
-    def lines(self, query: str, dialect: str) -> Told:
-        """Return the values that are drawn; what would not become lines, or not these, fails."""
+    def lines(self, query: str, dialect: str, *, known: bool = False) -> Told:
+        """Return the values that are drawn; what would not become lines, or not these, fails.
+
+        Where something is `known` there are rows: without any, the plugin for SQLite draws lines that have no name.
+        """
         rows = self.rows(query, dialect)
+        assert rows or not known
         assert [*rows[0]] == ["time", "metric", "Value"] if rows else True
         keys = [(moment(row["time"]), row["metric"]) for row in rows]
         assert [time for time, _ in keys] == sorted(time for time, _ in keys)
@@ -75,7 +79,7 @@ def differences(queries: Queries, data: PanelData, grafana: Grafana, *, split: b
             "before", *({key: told[key] for key in told if key[0] in read} for told in (drawn, before))
         )
     if queries.target:
-        drawn = grafana.lines(queries.target, queries.dialect)
+        drawn = grafana.lines(queries.target, queries.dialect, known=True)
         if set(drawn.values()) != ({data.target} if data.target is not None else set()):
             yield f"target: {drawn}, not {data.target}"
     if queries.headline:
@@ -99,7 +103,7 @@ def _of_page(data: PanelData, *, split: bool) -> tuple[Told, Told, Told]:
 
 
 def _running(queries: Queries, grafana: Grafana, complete: Told, running: Told, *, split: bool) -> Iterator[str]:
-    drawn = _named(grafana.lines(queries.running, queries.dialect), split=split)
+    drawn = _named(grafana.lines(queries.running, queries.dialect, known=bool(complete)), split=split)
     last = max((time for time, _ in complete), default=None)
     joint = {key: value for key, value in drawn.items() if key[0] == last}
     yield from _differing("running", {key: drawn[key] for key in drawn if key not in joint}, running)

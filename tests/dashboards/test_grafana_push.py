@@ -116,7 +116,7 @@ def test_what_was_changed_by_hand_is_refused_with_what_differs(project: Path, gr
     assert answer.status == 1
     assert answer.out == (
         "Sales: refused, it was changed by hand, --overwrite undoes that: description; "
-        'the panel "Last complete day" has another title; the panel "Visits" is not there; the panel "New" is another\n'
+        'the panel "Last full day" has another title; the panel "Visits" is not there; the panel "New" is another\n'
         "Open: as it was\n"
     )
     assert grafana.writes == []

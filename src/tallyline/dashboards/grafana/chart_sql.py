@@ -19,10 +19,16 @@ __all__ = ["ChartSQL"]
 
 _OVER_PARTS = {Kind.COUNT: "sum", Kind.LEVEL: "sum", Kind.MEAN: "sum", Kind.MINIMUM: "min", Kind.MAXIMUM: "max"}
 
+_ARE_RUNNING = "WHERE (SELECT time FROM _last) IS NULL OR (SELECT time FROM _last) < (SELECT max(time) FROM _told)"
+_SINCE_THE_LAST = "WHERE (SELECT time FROM _last) IS NULL OR time >= (SELECT time FROM _last)"
+
 
 @dataclass(frozen=True, slots=True)
 class ChartSQL:
     """The queries of a panel's chart. Each gives rows of `time`, `metric` (what a line is called) and `Value`.
+
+    None of them is without rows where something is known: what would be no line has values that are missing, since
+    the plugin for SQLite makes lines without names of no rows at all.
 
     `chosen` is SQL that lists the parts of the split which are to be shown, where there is a variable for them; it
     lists a star for all.
@@ -37,13 +43,7 @@ class ChartSQL:
 
     def running(self) -> str:
         """Return what draws the buckets that are not complete yet, from the last complete one on."""
-        begins = select(
-            ["CASE WHEN time < (SELECT max(time) FROM _told) THEN time END AS time"],
-            "FROM _last",
-            "WHERE time IS NOT NULL",
-        )
-        since = "WHERE time >= (SELECT time FROM _begin) OR NOT EXISTS (SELECT 1 FROM _last WHERE time IS NOT NULL)"
-        return with_({**self._told(), "_begin": begins}, self._drawn(self._told_as, shown=since))
+        return with_(self._told(), self._drawn(self._told_as, _ARE_RUNNING, _SINCE_THE_LAST))
 
     def before(self, compare: Grain) -> str:
         """Return what draws in the place of each bucket the one a `compare` before."""
@@ -51,14 +51,9 @@ class ChartSQL:
 
     def target(self, target: float) -> str:
         """Return a target as a line from the one end of the range to the other, at the panel's own grain only."""
-        ends = (
-            select(
-                [f"{end} AS time", "'target' AS metric", f'CAST({target!r} AS double precision) AS "Value"'],
-                "FROM _range",
-                f"WHERE grain = '{self.parts.panel.by}'",
-            )
-            for end in ("since", "until")
-        )
+        told = f"CASE WHEN grain = '{self.parts.panel.by}' THEN CAST({target!r} AS double precision) END"
+        columns = ["'target' AS metric", f'{told} AS "Value"']
+        ends = (select([f"{end} AS time", *columns], "FROM _range") for end in ("since", "until"))
         return with_({"_range": self.parts.range()}, "\nUNION ALL\n".join(ends) + "\nORDER BY time")
 
     def _told(self) -> dict[str, str]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["as_yaml", "literal"]
 
 
+_NO_KEYS = ("y", "n", "yes", "no", "on", "off", "true", "false", "null")
 _NO_TEXT = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
@@ -49,7 +50,7 @@ def _lines(data: object) -> Iterator[str]:
     match data:
         case dict() if data:
             for key, value in data.items():
-                yield from _entry(f"{key}:", value)
+                yield from _entry(f"{_scalar(key) if key in _NO_KEYS else key}:", value)
         case list() if data:
             for value in data:
                 yield from _item(value)
