@@ -13,11 +13,13 @@ from tallyline import Grain, source
 from tallyline.errors import AtWork, Denied, RunFailed, Unavailable
 from tallyline.plan import Retention
 from tallyline.runner import read_source
+from tallyline.schedule import scheduler as scheduler_module
 from tallyline.schedule.agenda import Agenda, Job
 from tallyline.schedule.due import due
+from tallyline.schedule.scheduler import Scheduler
 from tallyline.schedule.work import Work
 from tallyline.warehouse import Covered
-from tests.schedule.simulated import Clock, Waits, opened, project_of, run_once, run_until, windows
+from tests.schedule.simulated import Clock, Told, Waits, opened, project_of, run_once, run_until, windows
 from tests.warehouse.publishing import at, facts, window
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 NOW = at("2026-07-14 10:30")
 NOTHING = timedelta()
+NOON = at("2026-07-14 12:00")
 
 
 @pytest.fixture
@@ -205,6 +208,65 @@ def test_an_interval_longer_than_is_read_at_once_is_read_in_parts_each_a_run(
     ]
     assert (told.runs[0].rows, told.runs[0].result.changes.added) == (7 * 24, 7 * 24)
     assert [fact.value for fact in facts(url, "daily")] == [24] * 7
+
+
+class Held:
+    """Work that was begun, of which the oldest is done whenever the scheduler waits."""
+
+    def __init__(self) -> None:
+        self._works: list[Callable[[], None]] = []
+        self.at_a_time: list[int] = []
+
+    def start(self, work: Callable[[], None]) -> None:
+        """Hold a work."""
+        self._works.append(work)
+
+    def __call__(self, until: datetime) -> None:
+        """Do the oldest."""
+        assert self._works, f"nothing is under way before {until}"
+        self.at_a_time.append(len(self._works))
+        self._works.pop(0)()
+
+    def poke(self) -> None:
+        """Do nothing: nobody waits."""
+
+
+def test_so_many_runs_are_begun_at_a_time_and_no_more(warehouse: Warehouse, clock: Clock) -> None:
+    held, told = Held(), Told()
+    project = project_of(*(hourly(name, start=None) for name in "abcdef"))
+    Scheduler(project, warehouse, told, clock=clock, pause=held, start=held.start, at_a_time=4).run_once()
+    assert held.at_a_time == [4, 4, 4, 3, 2, 1]
+    assert [run.result.error for run in told.runs] == [None] * 6
+
+
+def test_missed_windows_are_begun_beside_each_other_as_the_source_says_but_never_the_newest(
+    warehouse: Warehouse, clock: Clock
+) -> None:
+    held, told = Held(), Told()
+    project = project_of(hourly(start=date(2026, 7, 9), at_once=DAY, parallel=3))
+    Scheduler(project, warehouse, told, clock=clock, pause=held, start=held.start, at_a_time=8).run_once()
+    assert held.at_a_time == [1, 3, 3, 3, 3, 2, 1]
+    assert [run.result.error for run in told.runs] == [None] * 7
+
+
+def test_the_newest_waits_for_missed_windows_that_are_under_way(
+    warehouse: Warehouse, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler_module, "SECONDS_TO_STOP", 0)  # what is held would not end
+    held, told = Held(), Told()
+
+    def work(_: Window) -> None:
+        if len(told.runs) == 1:  # while the first missed windows are read, the schedule fires
+            clock.turn(HOUR)
+        if len(held.at_a_time) == 6:
+            scheduler.stop()
+
+    project = project_of(hourly(work=work, start=date(2026, 7, 10), at_once=DAY, parallel=3))
+    scheduler = Scheduler(project, warehouse, told, clock=clock, pause=held, start=held.start, at_a_time=8)
+    scheduler.run()
+    ends = [run.result.window.until for run in told.runs if run.result.window]
+    assert ends[:5] == [at("2026-07-14 10:00"), at("2026-07-14 09:00"), at("2026-07-14"), at("2026-07-13"), NOON - HOUR]
+    assert held.at_a_time == [1, 3, 2, 1, 1, 2]
 
 
 def test_a_snapshot_is_taken_at_each_tick(warehouse: Warehouse, url: str, clock: Clock) -> None:

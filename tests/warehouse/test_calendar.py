@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import create_engine, event
 
-from tallyline.warehouse import open_warehouse
+from tallyline.warehouse import calendar, open_warehouse
 from tallyline.window import Grain
 from tests.warehouse.calendars import assert_whole, calendar_of
 from tests.warehouse.publishing import KOLKATA, PARIS, UTC_ZONE, publish, reading, window
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Engine
 
 SANTIAGO = ZoneInfo("America/Santiago")  # where the clock is changed at midnight, and a day has none
 LORD_HOWE = ZoneInfo("Australia/Lord_Howe")  # where the clock is changed by half an hour
@@ -50,3 +55,28 @@ def test_what_is_missing_is_added_and_nothing_else(warehouse_url: str) -> None:
         publish(warehouse, reading([], between, zone=PARIS))
         assert_whole(warehouse_url, PARIS, between)
         assert len([grain for grain, *_ in calendar_of(warehouse_url) if grain is Grain.DAY]) == 14
+
+
+@pytest.fixture
+def engine(postgres_url: str) -> Engine:
+    """A warehouse on PostgreSQL, where several sources publish at a time, as its database."""
+    with open_warehouse(postgres_url, PARIS, write=True):
+        return create_engine(postgres_url)
+
+
+def test_what_another_source_has_added_meanwhile_is_not_added_again(engine: Engine, postgres_url: str) -> None:
+    """Both have found that days are missing; when the second one looks which, none is."""
+    whole, others = window("2026-03-28", "2026-03-31", PARIS), list[str]()
+
+    def add_first(_: object, __: object, statement: str, *___: object) -> None:
+        if "count" in statement and not others:
+            others.append(statement)
+            with engine.begin() as other:
+                calendar.fill(other, whole, PARIS)
+
+    with engine.begin() as connection:
+        event.listen(connection, "after_cursor_execute", add_first)
+        calendar.fill(connection, whole, PARIS)
+    engine.dispose()
+    assert len(others) == 1
+    assert_whole(postgres_url, PARIS, whole)

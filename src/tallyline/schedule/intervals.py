@@ -56,7 +56,7 @@ def ticks_before(schedule: str, moment: datetime, zone: ZoneInfo) -> Iterator[da
 
 def tick_after(schedule: str, moment: datetime, zone: ZoneInfo) -> datetime:
     """Return when the schedule fires next after a moment, in UTC."""
-    ticks = CronSim(as_cron(schedule), (moment - _turned_back(moment, zone)).astimezone(zone))
+    ticks = CronSim(as_cron(schedule), moment.astimezone(zone))
     return next(fired for tick in ticks if (fired := tick.astimezone(UTC)) > moment)
 
 
