@@ -81,12 +81,12 @@ def _remember(folder: Path, history: Iterable[Sample]) -> None:
 
 
 def _address(lines: SimpleQueue[str | None]) -> str:
+    """Return where it listens, once it has also said that it is ready: it says the two in either order."""
     told = ""
     while line := lines.get(timeout=PATIENCE):
         told += line
-        if READY in line:
-            found = LISTENS.search(told)
-            assert found is not None
+        found = LISTENS.search(told)
+        if found is not None and READY in told:
             return found[1]
     raise AssertionError(told)
 

@@ -93,6 +93,12 @@ def ink(page: Page, panel: int = 1) -> dict[str, int]:
     return counted
 
 
+def unfold(page: Page, panel: int) -> None:
+    """Unfold the figures of a panel, and wait until they are there."""
+    page.locator(f"#panel-{panel} summary").click()
+    expect(page.locator(f"#panel-{panel} details table")).to_be_visible()
+
+
 def line_colour(page: Page, line: int = 1) -> str:
     """The colour of a line as `ink` names it."""
     return variable(page, f"--line-{line}")
@@ -249,7 +255,7 @@ def test_twelve_countries_are_nine_lines(opened: Opened) -> None:
 
 def test_the_figures_are_a_table_too(opened: Opened) -> None:
     page = opened()
-    page.locator("#panel-3 summary").click()
+    unfold(page, 3)
     newest = page.locator("#panel-3 tbody tr")
     expect(newest).to_have_count(30)
     assert newest.nth(0).locator("th").inner_text() == "Mon 23 Nov so far"
@@ -264,7 +270,7 @@ def test_a_range_of_one_day_is_a_point(opened: Opened) -> None:
 
 def test_a_gap_is_a_gap(opened: Opened) -> None:
     page = opened("dashboards/overview?since=2025-12-15&until=2026-01-25")
-    page.locator("#panel-5 summary").click()
+    unfold(page, 5)
     assert page.locator("#panel-5 td").all_inner_texts().count("\N{EN DASH}") == 12
 
 
@@ -346,9 +352,8 @@ def test_a_target_is_for_the_panels_own_grain_and_for_all_parts_together(opened:
 def test_the_period_before_is_gray_and_told_beside_each_value(opened: Opened) -> None:
     page = opened("dashboards/goals?since=2026-11-01&until=2026-11-11")
     assert ink(page, 1)[variable(page, "--before")] > 100
-    page.locator("#panel-1 summary").click()
-    heads = page.locator("#panel-1 thead th").all_inner_texts()
-    assert heads == ["", "New users", "a week before"]
+    unfold(page, 1)
+    expect(page.locator("#panel-1 thead th")).to_have_text(["", "New users", "a week before"])
     rows = [row.locator("td").all_inner_texts() for row in page.locator("#panel-1 tbody tr").all()]
     assert [before for _, before in rows[:3]] == [value for value, _ in rows[7:]]
     expect(page.locator("#panel-1 .at")).to_contain_text(f"a week before{rows[0][1]}\u00a0users")
@@ -373,7 +378,7 @@ def test_a_share_of_one_is_told_in_per_cent(opened: Opened) -> None:
         "17.82%", "Sun 22 Nov", f"{MINUS}4.4% vs Sun 15 Nov", "182 points below target 200%",
     ]  # fmt: skip
     expect(page.locator("#panel-6 .measure")).to_contain_text("% by day")
-    page.locator("#panel-6 summary").click()
+    unfold(page, 6)
     figure = float(page.locator("#panel-6 tbody tr").nth(1).locator("td").inner_text())
     assert 17.8 < figure < 17.9
 
@@ -427,7 +432,7 @@ def test_runs_are_bars_by_their_state_with_the_newest_failures(opened: Opened) -
     expect(page.locator("#panel-2 .failures")).to_contain_text("ga4 failed: 403 <b>no access</b>")
     page.locator("#panel-2 .u-over").hover(position={"x": 10, "y": 20})
     expect(page.locator("#panel-2 .legend")).to_contain_text("Tue 17 Novdone0running0failed0")
-    page.locator("#panel-2 summary").click()
+    unfold(page, 2)
     expect(page.locator("#panel-2 tbody tr").first).to_have_text("Mon 23 Nov311")
 
 
@@ -441,7 +446,7 @@ def test_what_was_read_is_a_bar_for_each_source(opened: Opened) -> None:
     assert final == pytest.approx(1000 * 96 / 230.33, abs=1)
     assert failed == pytest.approx(1000 * 134.33 / 230.33, abs=1)
     assert bars.nth(3).locator("rect").count() == 0
-    page.locator("#panel-3 summary").click()
+    unfold(page, 3)
     row = page.locator("#panel-3 tbody tr", has_text="failed")
     assert row.inner_text().split("\t") == ["analytics", "Wed 18 Nov, 00:00", "Mon 23 Nov, 14:20", "failed"]
 
@@ -523,7 +528,7 @@ def test_without_its_chart_library_the_page_still_tells_the_numbers(opened: Open
     page = opened(but="net::ERR_FAILED", without="**/uPlot.iife.min.js")
     expect(page.locator("#panel-3")).to_contain_text("uPlot, which draws the charts, was not built into this package.")
     assert numbers(page, 3)[0] == "$2,302"
-    page.locator("#panel-3 summary").click()
+    unfold(page, 3)
     expect(page.locator("#panel-3 tbody tr")).to_have_count(30)
 
 

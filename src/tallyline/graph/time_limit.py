@@ -123,8 +123,9 @@ class _TakenBack(BaseException):
 def _exit_where_it_runs(thread: int) -> None:
     """Raise SystemExit in a thread, and take it back where the thread runs no Python that it could meet.
 
-    As long as one is on its way, Python 3.11 lets no thread that is traced (by a debugger, or for coverage) enter a
-    function, and forgets that one was only when another has arrived. So nothing in here calls Python.
+    As long as an exception is on its way, Python 3.11 lets no thread that is traced (by a debugger, or for coverage)
+    enter a function. So nothing in here calls Python. That one was taken back, it notices only when another one has
+    arrived: hence the one that this thread raises in itself.
     """
     raise_in, wait = ctypes.pythonapi.PyThreadState_SetAsyncExc, time.sleep
     other, this = ctypes.c_ulong(thread), ctypes.c_ulong(threading.get_ident())
