@@ -411,6 +411,7 @@ GRAPHS = {
     "a function over all rows that turns slow": "go(Graph(rows, over(each), ask, write_json_lines(out)), 2048)",
     "asynchronous work": "go(Graph(rows, long, write_json_lines(out)))",
     "an asynchronous start": "go(Graph(arounds, ask, write_json_lines(out)))",
+    "an asynchronous start beside Polars": "import polars\ngo(Graph(arounds, ask, write_json_lines(out)))",
     "pauses before a retry": "go(Graph(rows, node(refused, retry=20, concurrency=2), write_json_lines(out)))",
     "pauses before a retry, one thread": "go(Graph(rows, node(refused, retry=20), write_json_lines(out)))",
     "work that is overdue later": "go(Graph(rows, node(pause(0.05), timeout=20), write_json_lines(out)))",

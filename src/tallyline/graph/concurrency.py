@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import queue
 import threading
 import time
@@ -76,7 +77,7 @@ class _Concurrent:
         self._jobs: deque[_Job] = deque()
 
     def run(self) -> None:
-        look = LOOK_FOR_OVERDUE if self._step.node.timeout else None
+        look = LOOK_FOR_OVERDUE if self._step.node.timeout else math.inf
         while True:
             self._hand_on_ready()
             while self._rows and len(self._jobs) < self._most:

@@ -7,6 +7,7 @@ so on: a graph has no cycle, hence nobody waits for ever. When the run stops, ev
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Inbox", "Stopped", "Traffic", "Unwanted"]
 
 T = TypeVar("T")
+
+_LOOK_FOR_SIGNALS = 0.5
 
 
 class Stopped(BaseException):
@@ -80,13 +83,23 @@ class Traffic:
     def wait_until(self, is_true: Callable[[], bool]) -> None:
         """Wait until something is true or the run stops."""
         with self.changed:
-            self.changed.wait_for(lambda: is_true() or self._stopping)
+            self.wait(is_true)
 
     def pause(self, seconds: float) -> None:
         """Wait so long; raises Stopped where the run stops meanwhile."""
         with self.changed:
-            if self.changed.wait_for(lambda: self._stopping, seconds):
-                raise Stopped
+            self.wait(lambda: False, seconds)
+            self.check()
+
+    def wait(self, is_true: Callable[[], bool], seconds: float = math.inf) -> None:
+        """Wait, as who holds the lock, until something is true, the run stops, or so many seconds have gone by.
+
+        A signal ends no wait where a package has taken Ctrl-C over (Polars does), so the wait ends by itself now and
+        then: in between, Python takes it in.
+        """
+        deadline = time.monotonic() + seconds
+        while not (is_true() or self._stopping) and (left := deadline - time.monotonic()) > 0:
+            self.changed.wait(min(left, _LOOK_FOR_SIGNALS))
 
 
 class Inbox:
@@ -105,7 +118,7 @@ class Inbox:
         with traffic.changed:
             if not self._has_room():
                 began = time.perf_counter()
-                traffic.changed.wait_for(lambda: self._has_room() or traffic.stopping)
+                traffic.wait(self._has_room)
                 counts.waiting += time.perf_counter() - began
             if traffic.stopping:
                 raise Stopped
@@ -132,13 +145,13 @@ class Inbox:
             self._traffic.changed.notify_all()
             return batch
 
-    def wait(self, counts: NodeReport, until: Callable[[], bool], seconds: float | None = None) -> None:
+    def wait(self, counts: NodeReport, until: Callable[[], bool], seconds: float = math.inf) -> None:
         """Wait until something is true, or so many seconds; raises Stopped where the run stops."""
         traffic = self._traffic
         with traffic.changed:
             if not (until() or traffic.stopping):
                 began = time.perf_counter()
-                traffic.changed.wait_for(lambda: until() or traffic.stopping, seconds)
+                traffic.wait(until, seconds)
                 counts.waiting += time.perf_counter() - began
             if traffic.stopping:
                 raise Stopped

@@ -165,8 +165,9 @@ def _write_ahead(cursor: DBAPICursor) -> None:
     while True:
         try:
             cursor.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
+        except sqlite3.OperationalError as error:
+            may_not = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_READONLY
+            if may_not or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
         else:
