@@ -148,6 +148,14 @@ def test_what_is_read_for_an_interval_is_widened_by_the_look_back_and_begins_wit
             "every day",
             'is no schedule; there are @hourly, @daily, @weekly, @monthly and cron lines such as "15 6 * * *"',
         ),
+        (
+            "0 6 */2 * 1",
+            "is no schedule, programs differ in whether both */2 and 1 are to hold for a day: say one of them;",
+        ),
+        (
+            "0 6 1 * */2",
+            "is no schedule, programs differ in whether both 1 and */2 are to hold for a day: say one of them;",
+        ),
         ("0 0 0 * * *", "is no schedule; there are"),
     ],
 )

@@ -243,17 +243,20 @@ def _check_can_be_read_again(graph: Graph) -> None:
 
 
 def check_schedule(schedule: str) -> None:
-    """Refuse what is neither a named schedule nor a cron line, and a cron line that never fires."""
+    """Refuse what is neither a named schedule nor a cron line; and one that never fires, or is read in two ways."""
     if schedule in SCHEDULES:
         return
-    why_not = _why_it_never_fires(schedule) if _CRON.fullmatch(schedule) else ""
+    why_not = _why_not(schedule) if _CRON.fullmatch(schedule) else ""
     if why_not is not None:
         there_are = f'there are {", ".join(SCHEDULES)} and cron lines such as "15 6 * * *"'
         msg = f'"{schedule}" is no schedule{why_not}; {there_are}'
         raise Refused(msg)
 
 
-def _why_it_never_fires(line: str) -> str | None:
+def _why_not(line: str) -> str | None:
+    _, _, day, _, weekday = line.split(" ")
+    if "*" not in {day, weekday} and "*" in day[0] + weekday[0]:  # Airflow and cronsim differ
+        return f", programs differ in whether both {day} and {weekday} are to hold for a day: say one of them"
     try:
         next(CronSim(line, _WHENEVER))
     except CronSimError as error:

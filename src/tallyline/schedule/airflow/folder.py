@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from tallyline.errors import Refused
-from tallyline.schedule.airflow.manifest import compile_manifest
+from tallyline.schedule.airflow.manifest import MANIFEST, compile_manifest
 from tallyline.schedule.airflow.timed import read_timed
 
 if TYPE_CHECKING:
@@ -42,7 +42,9 @@ def write_folder(folder: Path, project: Path, prefix: str) -> list[Path]:
     ProjectError where of no source can be told when it is read.
     """
     check_prefix(prefix)
-    compile_manifest(project)
+    manifest = project / MANIFEST
+    known = _read(manifest)
+    compiled = [manifest] if compile_manifest(project) not in {None, known} else []
     read_timed(project)
     place = repr(_from(folder.resolve(), project.resolve())).replace("'", '"')
     texts = {
@@ -54,7 +56,7 @@ def write_folder(folder: Path, project: Path, prefix: str) -> list[Path]:
     written = [path for path, text in texts.items() if _read(path) != text]
     for path in written:
         path.write_text(texts[path], encoding="utf-8", newline="\n")
-    return written
+    return written + compiled
 
 
 def check_prefix(prefix: str) -> None:
