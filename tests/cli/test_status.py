@@ -24,20 +24,25 @@ orders = {}
 visits = {}
 """
 CODE = """
+from datetime import timedelta
 from pathlib import Path
 
-from tallyline import Grain, source
+from tallyline import Grain, Window, source
 
 HERE = Path(__file__).parent
 
 
 @source
-def shop(window, zone):
+def shop(window, zone, missing):
     if (HERE / "closed").exists():
         raise OSError("the shop is closed")
     turn = int((HERE / "turn").read_text("utf-8")) if (HERE / "turn").exists() else 1
+    asleep = (HERE / "asleep").exists()
     for hour in window.buckets(Grain.HOUR, zone):
-        yield {"time": hour}, {"orders": turn}
+        if asleep and hour.hour % 6 == 0:
+            missing(Window(hour, hour + timedelta(hours=1)))
+        else:
+            yield {"time": hour}, {"orders": turn}
 
 
 @source(schedule="@daily")
@@ -52,6 +57,7 @@ NEVER_READ: dict[str, object] = {
     "final_until": None,
     "gaps": [],
     "failed": [],
+    "missing": [],
     "latest_change_seconds": None,
     "advice": "",
     "due_at": "2026-07-09T22:00:00+00:00",
@@ -119,6 +125,23 @@ def test_what_is_new_is_not_final_yet(project: Path) -> None:
     assert read(project, "2026-07-09", "2026-07-10") == 0
     told = "shop  done  read up to 2026-07-10 00:00, final up to nothing yet  due since 2026-07-10 09:00"
     assert status(project).out.splitlines()[0] == told
+
+
+def test_what_the_source_itself_does_not_know_is_told_the_newest_alone(project: Path) -> None:
+    (project / "asleep").touch()
+    assert read(project, "2026-07-08", "2026-07-10") == 0
+    assert status(project).out.splitlines()[1:-1] == [
+        "   not known to the source: 3 before 2026-07-08 20:00 (--json has them all)",
+        "   not known to the source: 2026-07-08 20:00 … 2026-07-08 21:00",
+        "   not known to the source: 2026-07-09 02:00 … 2026-07-09 03:00",
+        "   not known to the source: 2026-07-09 08:00 … 2026-07-09 09:00",
+        "   not known to the source: 2026-07-09 14:00 … 2026-07-09 15:00",
+        "   not known to the source: 2026-07-09 20:00 … 2026-07-09 21:00",
+    ]
+    missing = status_of_shop(project)["missing"]
+    assert isinstance(missing, list)
+    assert len(missing) == 8
+    assert missing[0] == {"since": "2026-07-08T00:00:00+00:00", "until": "2026-07-08T01:00:00+00:00"}
 
 
 FAILED_AT_FIRST = f"""\

@@ -14,7 +14,7 @@ from tallyline.project import load_project
 from tallyline.window import utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime, timedelta
     from pathlib import Path
     from zoneinfo import ZoneInfo
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+MOST_WINDOWS = 5
 STYLES = {"failed": "red", "lost": "red", "stopped": "yellow", "running": "cyan", "never read": "yellow"}
 
 
@@ -32,8 +33,9 @@ STYLES = {"failed": "red", "lost": "red", "stopped": "yellow", "running": "cyan"
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @project_option
 def command(*, as_json: bool, folder: Path) -> None:
-    """Tell for each source how its last run ended, up to when it was read, when it is due, and which windows were not.
+    """Tell for each source how its last run ended, up to when it was read, when it is due, and which windows are amiss.
 
+    Those were not read, or in vain, or the source itself does not know them; of many, the newest five are told.
     Where values changed later than the look-back reaches, or never so late, another look-back is proposed.
     """
     project, now = load_project(folder), utc_now()
@@ -72,10 +74,18 @@ def _reached(status: SourceStatus, zone: ZoneInfo) -> str:
 def _lines(status: SourceStatus, zone: ZoneInfo) -> Iterator[str]:
     if status.error:
         yield f"   {status.error}"
-    yield from (f"   not read: {gap.text(zone)}" for gap in status.gaps)
-    yield from (f"   failed: {failed.text(zone)}" for failed in status.failed)
+    yield from _newest("not read", status.gaps, zone)
+    yield from _newest("failed", status.failed, zone)
+    yield from _newest("not known to the source", status.missing, zone)
     if status.advice:
         yield f"   {status.advice}"
+
+
+def _newest(what: str, windows: Sequence[Window], zone: ZoneInfo) -> Iterator[str]:
+    older = len(windows) - MOST_WINDOWS
+    if older > 0:
+        yield f"   {what}: {older} before {windows[older].since.astimezone(zone):%Y-%m-%d %H:%M} (--json has them all)"
+    yield from (f"   {what}: {window.text(zone)}" for window in windows[-MOST_WINDOWS:])
 
 
 def _at(moment: datetime | None, zone: ZoneInfo) -> str:
@@ -91,6 +101,7 @@ def _as_data(status: SourceStatus) -> dict[str, object]:
         "final_until": _iso(status.final_until),
         "gaps": [_ends(gap) for gap in status.gaps],
         "failed": [_ends(failed) for failed in status.failed],
+        "missing": [_ends(missing) for missing in status.missing],
         "latest_change_seconds": _seconds(status.latest_change),
         "advice": status.advice,
     }

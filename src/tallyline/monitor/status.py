@@ -28,8 +28,9 @@ AN_HOUR = timedelta(hours=1)
 class SourceStatus:
     """How a source is: the `state` and error of its newest run, up to when it was read, and what was not.
 
-    `gaps` lie between what was read and were never tried; `failed` were tried in vain. `latest_change` is how long
-    after its end a published value still changed in the last ninety days; `advice` is a look-back that fits it better.
+    `gaps` lie between what was read and were never tried; `failed` were tried in vain; `missing` were read, but the
+    source itself does not know them. `latest_change` is how long after its end a published value still changed in the
+    last ninety days; `advice` is a look-back that fits it better.
     """
 
     source: str
@@ -39,6 +40,7 @@ class SourceStatus:
     final_until: datetime | None
     gaps: Sequence[Window]
     failed: Sequence[Window]
+    missing: Sequence[Window]
     latest_change: timedelta | None
     advice: str
 
@@ -59,6 +61,7 @@ def source_status(source: Source, warehouse: Warehouse, now: datetime) -> Source
         final_until=max((piece.window.until for piece in pieces if piece.state is Covered.FINAL), default=None),
         gaps=list(gaps(whole, [*read, *failed])) if whole else [],
         failed=failed,
+        missing=[piece.window for piece in pieces if piece.state is Covered.MISSING],
         latest_change=max(late, default=None),
         advice=advice(source.options.lookback, late, measured=warehouse.ran_before(source.name, now - MEASURED)),
     )
