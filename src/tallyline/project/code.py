@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import sys
 import traceback
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +11,7 @@ from tallyline.dashboards import Dashboard
 from tallyline.errors import Problem, TallylineError
 from tallyline.graph import Service
 from tallyline.sources import SourceDeclaration
+from tallyline.sources.importing import importing_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +34,7 @@ def load_code(
     folder = folder.resolve()
     found: dict[str, SourceDeclaration | Service] = {}
     shown = dashboards if dashboards is not None else []
-    with _on_import_path(folder):
+    with importing_from(folder, afresh={"sources", _DASHBOARDS}):
         for name, file in _modules(folder, problems):
             try:
                 module = importlib.import_module(name)
@@ -78,33 +77,6 @@ def _add_dashboards(module: ModuleType, place: str, shown: list[tuple[str, Dashb
         for each in value if isinstance(value, list | tuple) else [value]:
             if isinstance(each, Dashboard) and all(each is not known for _, known in shown):
                 shown.append((place, each))
-
-
-@contextmanager
-def _on_import_path(folder: Path) -> Iterator[None]:
-    others = {
-        name: module for name, module in sys.modules.items() if name.partition(".")[0] in {"sources", _DASHBOARDS}
-    }
-    for name in others:
-        del sys.modules[name]
-    known = set(sys.modules)
-    importlib.invalidate_caches()
-    sys.path.insert(0, str(folder))
-    try:
-        yield
-    finally:
-        sys.path.remove(str(folder))
-        for name in set(sys.modules) - known:
-            if _is_neighbour(name, folder):
-                del sys.modules[name]
-        sys.modules.update(others)
-
-
-def _is_neighbour(name: str, folder: Path) -> bool:
-    module, top = sys.modules[name], folder / name.partition(".")[0]
-    file = getattr(module, "__file__", None)
-    places = [file] if file else getattr(module, "__path__", [])
-    return any(Path(place).is_relative_to(top) or Path(place) == top.with_suffix(".py") for place in places)
 
 
 def _problem(error: BaseException, folder: Path, file: Path) -> Problem:
