@@ -40,6 +40,7 @@ from tallyline.graph.nodes import (
     unbatch,
 )
 from tallyline.graph.observers import json_lines, plain, prometheus, together
+from tallyline.graph.pages import Pages
 from tallyline.graph.report import NodeReport, Report, Skipped, State
 from tallyline.graph.run import run
 from tallyline.graph.services import Service, Services, asking_like, service, wanted_services, wrapped
@@ -53,6 +54,7 @@ __all__ = [
     "Node",
     "NodeReport",
     "OnError",
+    "Pages",
     "Report",
     "Service",
     "Services",

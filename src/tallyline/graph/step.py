@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, cast
 from tallyline.errors import NodeFailed, RunFailed, shortened
 from tallyline.graph.node import OnError
 from tallyline.graph.pace import BATCH, Pace
+from tallyline.graph.pages import Pages
 from tallyline.graph.report import NodeReport, Skipped, State
 from tallyline.graph.traffic import Traffic, Unwanted
 
@@ -79,7 +80,7 @@ class Step:
             self.traffic.check()
             part = batch if not begin and self._pace.rows >= len(batch) else batch[begin : begin + self._pace.rows]
             begin += len(part)
-            self._pace.took(len(part), self.timed(self._work_through, part))
+            self._pace.took(len(part), self.timed(self._work_through, part), time.perf_counter())
 
     def give(self, rows: Batch, answers: Batch) -> None:
         """Hand on what the node answered to `rows`: None is no row, an iterator is that many."""
@@ -101,15 +102,18 @@ class Step:
     def pour(self, rows: Iterator[object], ready: Batch, row: object = NO_ROW) -> Batch:
         """Hand on what an iterator gives after what is `ready` already; return the last few, yet to be handed on."""
         pace, ended = self._pace_of_pouring, False
+        pages = rows if isinstance(rows, Pages) else None
         try:
             while not ended:
-                began, before, part = time.perf_counter(), len(ready), pace.rows
+                part = min(pages.at_hand or 1, BATCH) if pages else pace.rows
+                began, before = time.perf_counter(), len(ready)
                 error = _extended(ready, map(next, self.traffic.underway(self, [rows] * part)))
                 self.traffic.check()
                 ended = len(ready) < before + part
                 if error is not None:
                     self.failed(row, error)
-                pace.took(len(ready) - before, time.perf_counter() - began)
+                now = time.perf_counter()
+                pace.took(len(ready) - before, now - began, now)
                 if row is NO_ROW or pace.is_slow or len(ready) >= BATCH:
                     self.hand_on(ready)
                     ready = []
@@ -291,7 +295,7 @@ def own_view(value: object) -> object:
 
 
 def _close(rows: Iterator[object]) -> None:
-    if isinstance(rows, Generator):
+    if isinstance(rows, Generator | Pages):
         rows.close()
 
 

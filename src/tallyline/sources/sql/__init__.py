@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from tallyline.database import Session
 from tallyline.errors import Refused
-from tallyline.graph import Graph, node
+from tallyline.graph import Graph, Pages, node
 from tallyline.sources.kinds import Kind
 from tallyline.sources.sql.counts import parse_counts, read_counts
 from tallyline.sources.sql.probe import probed
-from tallyline.sources.sql.query import read_sql, rows_of
+from tallyline.sources.sql.query import pages_of, read_sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -91,18 +91,20 @@ class SqlSource(Kind):
     def rows(
         self, database: Engine, window: Window, source_zone: ZoneInfo, grain: Grain, now: datetime, zone: ZoneInfo
     ) -> Iterator[Row]:
-        """Yield `(dims, metrics)` for each row of the queries, and for each count."""
-        session = self._session(database, window, source_zone)
-        for name, query in self._asked.items():
-            yield from rows_of(session, query, grain, doing=_called(name))
-        for count in parse_counts(self.counts):
-            yield from read_counts(session, count, now, zone, grain)
+        """Return `(dims, metrics)` for each row of the queries, and for each count."""
+        return Pages(self._pages(self._session(database, window, source_zone), grain, now, zone))
 
     def tried(self, database: Engine, window: Window, source_zone: ZoneInfo, grain: Grain) -> Iterator[str]:
         """Yield a line for what works: who is connected, that nothing can be written, that each query runs."""
         session = self._session(database, window, source_zone)
         queries = {_called(name): query for name, query in self._asked.items()}
         return probed(session, queries, parse_counts(self.counts), grain)
+
+    def _pages(self, session: Session, grain: Grain, now: datetime, zone: ZoneInfo) -> Iterator[list[Row]]:
+        for name, query in self._asked.items():
+            yield from pages_of(session, query, grain, doing=_called(name))
+        for count in parse_counts(self.counts):
+            yield list(read_counts(session, count, now, zone, grain))
 
     @property
     def _asked(self) -> dict[str, str]:

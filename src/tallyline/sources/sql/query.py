@@ -13,11 +13,12 @@ from sqlalchemy import text
 
 from tallyline.database import Session
 from tallyline.errors import Denied, UnexpectedAnswer, shortened, what_exists
+from tallyline.graph import Pages
 from tallyline.secret import masked
 from tallyline.window import Grain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from zoneinfo import ZoneInfo
 
     from sqlalchemy import TextClause
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     Row = tuple[dict[str, object], dict[str, object]]
 
-__all__ = ["TIME_LIMIT", "bound", "read_sql", "rows_of", "statement", "told"]
+__all__ = ["TIME_LIMIT", "bound", "pages_of", "read_sql", "statement", "told"]
 
 TIME_LIMIT = timedelta(minutes=10)
 MIDNIGHT = time()
@@ -64,13 +65,16 @@ def read_sql(
     >>> list(read_sql(create_engine("sqlite://"), query, day, ZoneInfo("UTC")))
     [({'date': '2026-07-14', 'country': 'FR'}, {'orders': 3})]
     """
-    return rows_of(Session(database, window, zone, time_limit, name), query, grain)
+    session = Session(database, window, zone, time_limit, name)
+    return Pages(pages_of(session, query, grain))
 
 
-def rows_of(session: Session, query: str, grain: Grain, *, doing: str = "") -> Iterator[Row]:
-    """Yield `(dims, metrics)` for each row of a query; `doing` is the query as messages call it."""
+def pages_of(session: Session, query: str, grain: Grain, *, doing: str = "") -> Iterator[list[Row]]:
+    """Yield pages of `(dims, metrics)`, one for each row of a query; `doing` is the query as messages call it."""
     with session.ask(statement(query), bound(session, query, session.window, grain), doing=doing) as answer:
-        yield from _split(session, answer, doing)
+        _check_columns(session, answer, doing)
+        for page in answer.pages:
+            yield [_split(session, answer.columns, row) for row in page]
 
 
 def statement(query: str) -> TextClause:
@@ -99,25 +103,25 @@ def told(session: Session, moment: datetime) -> object:
     return local if session.dialect == "postgresql" else local.replace(tzinfo=None)
 
 
-def _split(session: Session, answer: Answer, doing: str) -> Iterator[Row]:
-    columns = answer.columns
-    for name, times in Counter(columns).items():
+def _check_columns(session: Session, answer: Answer, doing: str) -> None:
+    for name, times in Counter(answer.columns).items():
         if times > 1:
             msg = f'{session.who} answered{doing} {times} columns called "{name}"; name them apart with AS'
             raise UnexpectedAnswer(msg)
-    for page in answer.pages:
-        for row in page:
-            dims: dict[str, object] = {}
-            metrics: dict[str, object] = {}
-            for name, value in zip(columns, row, strict=True):
-                kind = type(value)
-                if kind in _DIMS or name in _WHEN:
-                    dims[name] = value
-                elif kind in _NUMBERS:
-                    metrics[name] = value
-                else:
-                    (metrics if _is_measured(value) else dims)[name] = _plain(session, name, value)
-            yield dims, metrics
+
+
+def _split(session: Session, columns: Sequence[str], row: Sequence[object]) -> Row:
+    dims: dict[str, object] = {}
+    metrics: dict[str, object] = {}
+    for name, value in zip(columns, row, strict=True):
+        kind = type(value)
+        if kind in _DIMS or name in _WHEN:
+            dims[name] = value
+        elif kind in _NUMBERS:
+            metrics[name] = value
+        else:
+            (metrics if _is_measured(value) else dims)[name] = _plain(session, name, value)
+    return dims, metrics
 
 
 def _is_measured(value: object) -> bool:
