@@ -121,6 +121,18 @@ def test_restated_values_are_removed_by_when_they_were_replaced(
     assert warehouse.clean("shop", Retention(restatements=2 * DAY), write=True) == Cleaned()
 
 
+def test_as_many_restated_values_go_as_was_said_where_their_hours_and_days_go_too(
+    warehouse: Warehouse, clock: time_machine.Traveller
+) -> None:
+    read(warehouse)
+    read(warehouse, value=2)
+    clock.shift(30 * DAY)
+    retention = Retention(hours=2 * DAY, days=5 * DAY, restatements=DAY)
+    would = warehouse.clean("shop", retention)
+    assert would.restatements == 2 * (72 + 3)
+    assert warehouse.clean("shop", retention, write=True) == would
+
+
 def test_what_was_known_before_is_refused_once_it_was_cleaned(
     warehouse: Warehouse, clock: time_machine.Traveller
 ) -> None:

@@ -51,6 +51,13 @@ def clean(
 ) -> Cleaned:
     """Remove what is older than the retention says, or without `write` only count it."""
     cleaned = Cleaned()
+    if retention.restatements is not None:  # at first: of cleaned hours and days they go uncounted
+        old_runs = select(schema.run.c.id).where(schema.run.c.ended_at < now - retention.restatements)
+        for table in schema.RESTATEMENTS.values():
+            old = table.c.replaced_by.in_(old_runs) & _of(table, source)
+            cleaned.restatements += _removed(connection, table, old, write=write)
+        if write:
+            settings.put_later(connection, _RESTATEMENTS, now - retention.restatements)
     hours = retention.hours or retention.days  # hours never outlive their days
     if hours is not None:
         _clean_hours(connection, source, Grain.DAY.floor(now - hours, zone), zone, cleaned, write=write)
@@ -62,13 +69,6 @@ def clean(
             restated = schema.RESTATEMENTS[Grain.DAY]
             connection.execute(delete(restated).where((restated.c.bucket < until) & _of(restated, source)))
             _mark(connection, Grain.DAY, source, until)
-    if retention.restatements is not None:
-        old_runs = select(schema.run.c.id).where(schema.run.c.ended_at < now - retention.restatements)
-        for table in schema.RESTATEMENTS.values():
-            old = table.c.replaced_by.in_(old_runs) & _of(table, source)
-            cleaned.restatements += _removed(connection, table, old, write=write)
-        if write:
-            settings.put_later(connection, _RESTATEMENTS, now - retention.restatements)
     if retention.runs is not None:
         cleaned.runs = _clean_runs(connection, source, now - retention.runs, write=write)
         if write:
