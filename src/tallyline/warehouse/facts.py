@@ -6,16 +6,18 @@ cost more than all the rest. Buckets are whole seconds since 1970.
 
 from __future__ import annotations
 
+import gc
 import json
 from collections import defaultdict
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, repeat
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tallyline.plan import Sketch
 from tallyline.warehouse import schema
-from tallyline.warehouse.copying import BEGINS, COLUMNS, ENDS, Column, Fact, packed, packed_column
+from tallyline.warehouse.copying import BEGINS, COLUMNS, ENDS, RESTATED, Column, Fact, packed, packed_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,63 +28,93 @@ if TYPE_CHECKING:
     from tallyline.plan import Measured
     from tallyline.window import Grain
 
-__all__ = ["Fact", "Range", "Replacement", "Stored", "kept", "measured", "read", "replace", "whole_series"]
+__all__ = ["Fact", "Range", "Replacement", "Rewritten", "Stored", "kept", "measured", "read", "replace", "whole_series"]
 
 AT_ONCE = 10_000
 
 Stored = dict[int, dict[int, Fact]]
 """Facts by series and bucket."""
 
-_RESTATED = (*COLUMNS, "replaced_by")
-
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """What is kept of a source from one moment up to another."""
+    """What is kept of some series from one moment up to another."""
 
-    source: str
+    series: Sequence[int]
     since: int
     until: int
+
+
+class Rewritten(NamedTuple):
+    """A series of which every value is another one: what was kept, and by which runs, and what is to be."""
+
+    before: Sequence[float]
+    runs: Sequence[int]
+    column: Column
+
+    @property
+    def gone(self) -> Iterator[Fact]:
+        """The facts that are no more, in the order of the buckets."""
+        return zip(repeat(self.column.series), self.column.buckets, self.before, self.runs, repeat(None))
 
 
 @dataclass(slots=True)
 class Replacement:
     """What is to be written: series that are new, facts that are, facts in place of others, these, and facts to remove.
 
-    Where all that is kept of a source in a range goes, that is the `whole` range.
+    Where all that is kept in a range goes, that is the `whole` range.
     """
 
     columns: list[Column] = field(default_factory=list)
+    rewritten: list[Rewritten] = field(default_factory=list)
     added: list[Fact] = field(default_factory=list)
     changed: list[Fact] = field(default_factory=list)
     replaced: list[Fact] = field(default_factory=list)
     removed: list[Fact] = field(default_factory=list)
     whole: Range | None = None
 
+    @property
+    def gone(self) -> Iterable[Fact]:
+        """The facts that are no more."""
+        return chain(self.replaced, self.removed, *(rewritten.gone for rewritten in self.rewritten))
+
+    @property
+    def pairs(self) -> Iterable[tuple[Fact, Fact]]:
+        """Facts that are no more, each with the one in its place."""
+        by_series = (
+            (before, after)
+            for rewritten in self.rewritten
+            for before, after in zip(rewritten.gone, _as_facts(rewritten.column), strict=True)
+        )
+        return chain(zip(self.replaced, self.changed, strict=True), by_series)
+
 
 def read(connection: Connection, grain: Grain, source: str, adopted: Sequence[int], since: int, until: int) -> Stored:
     """Return what is kept of a source, and of adopted series, from `since` up to and without `until`."""
     stored: Stored = defaultdict(dict)
-    for row in _rows(connection, schema.FACTS[grain], source, adopted, since, until):
-        stored[row[0]][row[1]] = row
+    with _nothing_is_garbage():
+        for row in _rows(connection, schema.FACTS[grain], source, adopted, since, until):
+            stored[row[0]][row[1]] = row
     return stored
 
 
 def replace(connection: Connection, grain: Grain, run: int, replacement: Replacement) -> None:
     """Write what is new, remove what is gone, and keep what was there before as restated by `run`."""
     facts, restatements = schema.FACTS[grain], schema.RESTATEMENTS[grain]
-    gone = sorted([*replacement.replaced, *replacement.removed])
     if connection.dialect.name == "postgresql":
-        if replacement.whole and gone:
-            _move_range(connection, facts, restatements, replacement.whole, run)
+        _copy(connection, restatements, RESTATED, _packed_restated(replacement, run))
+        if replacement.whole and any(replacement.gone):
+            _delete_range(connection, facts, replacement.whole)
         else:
-            _move(connection, facts, restatements, gone, run)
-        _copy(connection, facts, replacement)
+            _delete_on_postgres(connection, facts, sorted(replacement.gone))
+        _copy(connection, facts, COLUMNS, _packed(replacement))
     else:
-        _insert(connection, restatements, _RESTATED, [(*fact, run) for fact in gone])
+        restated = [(*fact, run) for fact in sorted(replacement.gone)]
+        _insert(connection, restatements, (*COLUMNS, "replaced_by"), restated)
         _delete(connection, facts, sorted(replacement.removed))
         _insert(connection, facts, COLUMNS, sorted(chain(replacement.added, *map(_as_facts, replacement.columns))))
-        _update(connection, facts, sorted(replacement.changed))
+        rewritten = [_as_facts(rewritten.column) for rewritten in replacement.rewritten]
+        _update(connection, facts, sorted(chain(replacement.changed, *rewritten)))
 
 
 def measured(fact: Fact) -> Measured:
@@ -113,7 +145,7 @@ def _rows(
     connection: Connection, table: Table, source: str, adopted: Sequence[int], since: int, until: int
 ) -> Iterable[Fact]:
     postgres = connection.dialect.name == "postgresql"
-    bucket, sketch = ("extract(epoch from bucket)::bigint", "sketch::text") if postgres else ("bucket", "sketch")
+    bucket, sketch = ("date_part('epoch', bucket)::bigint", "sketch::text") if postgres else ("bucket", "sketch")
     mark, moment = ("%s", "to_timestamp(%s)") if postgres else ("?", "?")
     also = f"OR series.id IN ({', '.join([mark] * len(adopted))})" if adopted else ""
     query = f"""
@@ -146,34 +178,23 @@ def _delete(connection: Connection, table: Table, rows: Sequence[Fact]) -> None:
         connection.exec_driver_sql(deleting, [row[:2] for row in chunk])
 
 
-def _move_range(connection: Connection, facts: Table, restatements: Table, whole: Range, run: int) -> None:
-    """Move all facts of a range to what was restated, on PostgreSQL within the server."""
-    where = """
-        series_id IN (SELECT id FROM series WHERE source = %s)
-        AND bucket >= to_timestamp(%s) AND bucket < to_timestamp(%s)
-    """
-    columns, given = ", ".join(COLUMNS), (whole.source, whole.since, whole.until)
-    copying = f"INSERT INTO {restatements.name} ({columns}, replaced_by) SELECT {columns}, %s FROM {facts.name}"  # noqa: S608
-    connection.exec_driver_sql(f"{copying} WHERE {where}", (run, *given))
-    connection.exec_driver_sql(f"DELETE FROM {facts.name} WHERE {where}", given)  # noqa: S608  # names of our own
+def _delete_range(connection: Connection, table: Table, whole: Range) -> None:
+    deleting = f"""
+        DELETE FROM {table.name}
+        WHERE series_id = ANY(%s) AND bucket >= to_timestamp(%s) AND bucket < to_timestamp(%s)
+    """  # noqa: S608  # names of our own
+    connection.exec_driver_sql(deleting, (list(whole.series), whole.since, whole.until))
 
 
-def _move(connection: Connection, facts: Table, restatements: Table, rows: Sequence[Fact], run: int) -> None:
-    """Move facts to what was restated, on PostgreSQL within the server."""
-    columns = ", ".join(f"{facts.name}.{column}" for column in COLUMNS)
-    moving = f"""
-        WITH gone_now AS (
-            DELETE FROM {facts.name}
-            USING unnest(%s::integer[], %s::bigint[]) AS gone (series_id, bucket)
-            WHERE {facts.name}.series_id = gone.series_id AND {facts.name}.bucket = to_timestamp(gone.bucket)
-            RETURNING {columns}
-        )
-        INSERT INTO {restatements.name} ({", ".join(COLUMNS)}, replaced_by) SELECT *, %s FROM gone_now
+def _delete_on_postgres(connection: Connection, table: Table, rows: Sequence[Fact]) -> None:
+    deleting = f"""
+        DELETE FROM {table.name} USING unnest(%s::integer[], %s::bigint[]) AS gone (series_id, bucket)
+        WHERE {table.name}.series_id = gone.series_id AND {table.name}.bucket = to_timestamp(gone.bucket)
     """  # noqa: S608  # names of our own
     for chunk in _chunks(rows):
         # the planner takes the keys for few, and would rather read the whole table
         connection.exec_driver_sql("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
-        connection.exec_driver_sql(moving, (_array(chunk, 0), _array(chunk, 1), run))
+        connection.exec_driver_sql(deleting, (_array(chunk, 0), _array(chunk, 1)))
         connection.exec_driver_sql("SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on")
 
 
@@ -181,16 +202,43 @@ def _array(rows: Sequence[Fact], column: int) -> str:
     return f"{{{','.join(map(str, map(itemgetter(column), rows)))}}}"
 
 
-def _copy(connection: Connection, table: Table, replacement: Replacement) -> None:
-    facts = sorted([*replacement.added, *replacement.changed])
-    if not (facts or replacement.columns):
+def _packed(replacement: Replacement) -> Iterator[bytes | bytearray]:
+    columns = [*replacement.columns, *(rewritten.column for rewritten in replacement.rewritten)]
+    return chain(*map(packed_column, columns), packed(sorted([*replacement.added, *replacement.changed])))
+
+
+def _packed_restated(replacement: Replacement, run: int) -> Iterator[bytes | bytearray]:
+    single = [*replacement.replaced, *replacement.removed]
+    for rewritten in replacement.rewritten:
+        if len(runs := set(rewritten.runs)) == 1:
+            yield from packed_column(rewritten.column._replace(values=rewritten.before, run=runs.pop()), run)
+        else:
+            single += rewritten.gone
+    yield from packed(sorted(single), run)
+
+
+def _copy(connection: Connection, table: Table, columns: Sequence[str], rows: Iterable[bytes | bytearray]) -> None:
+    told = iter(rows)
+    first = next(told, None)
+    if first is None:
         return
-    copying = f"COPY {table.name} ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)"
+    copying = f"COPY {table.name} ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)"
     with _driver(connection).cursor().copy(copying) as copy:
-        copy.write(BEGINS)
-        for rows in chain(*map(packed_column, replacement.columns), packed(facts)):
-            copy.write(rows)
-        copy.write(ENDS)
+        for part in chain([BEGINS, first], told, [ENDS]):
+            copy.write(part)
+
+
+@contextmanager
+def _nothing_is_garbage() -> Iterator[None]:
+    """Let Python not look through all that there is for garbage, again and again, while much is made that stays."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _driver(connection: Connection) -> Any:  # noqa: ANN401  # sqlite3's or psycopg's

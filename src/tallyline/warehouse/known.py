@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, func, select
 
+from tallyline.plan import Kind
 from tallyline.warehouse import coverage, schema
 from tallyline.warehouse.retention import cleaned_until
 from tallyline.window import Window
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from tallyline.window import Grain
 
-__all__ = ["Known"]
+__all__ = ["Known", "Told"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +40,32 @@ class Known:
     zone: ZoneInfo
 
     @classmethod
-    def of(
-        cls, connection: Connection, metric: str, facts: Grain, zone: ZoneInfo, as_of: datetime | None = None
-    ) -> Known:
-        """Return what is known of a metric by its facts of a grain, or was at a moment: what all its sources have read.
+    def now(cls, told: Told, facts: Grain, zone: ZoneInfo) -> Known:
+        """Return what is known of a metric by its facts of a grain: what all its sources have read.
 
         What was cleaned away is not known any more, even where a part of it was read again.
         """
-        tellers = _tellers_then(connection, metric, facts, as_of) if as_of else _tellers(connection, metric, facts)
-        read = [list(_after(coverage.joined_windows(teller.windows), teller.cleaned)) for teller in tellers]
-        together = reduce(lambda some, others: list(_common(some, others)), read) if read else []
-        since = max((teller.since for teller in tellers), default=None)
-        return cls(together, since, any(teller.cleaned for teller in tellers), zone)
+        return cls._of(
+            [(teller.since, teller.cleaned.get(facts), teller.windows) for teller in told.tellers.values()], zone
+        )
+
+    @classmethod
+    def then(cls, connection: Connection, metric: str, facts: Grain, zone: ZoneInfo, moment: datetime) -> Known:
+        """Return what was known of a metric at a moment; what was cleaned away since is not known any more."""
+        later = select(schema.run.c.id).where(schema.run.c.ended_at > moment)
+        begins = connection.execute(_BEGINS.where(_tells.c.run_id.not_in(later)), {"metric": metric})
+        read = (
+            (since, cleaned_until(connection, facts, source), coverage.as_of(connection, source, moment))
+            for source, since in begins
+        )
+        return cls._of([(since, cleaned, [piece.window for piece in pieces]) for since, cleaned, pieces in read], zone)
+
+    @classmethod
+    def _of(cls, read: Sequence[tuple[datetime, datetime | None, Iterable[Window]]], zone: ZoneInfo) -> Known:
+        by_each = [list(_after(coverage.joined_windows(windows), cleaned)) for _, cleaned, windows in read]
+        together = reduce(lambda some, others: list(_common(some, others)), by_each) if read else []
+        since = max((since for since, _, _ in read), default=None)
+        return cls(together, since, any(cleaned for _, cleaned, _ in read), zone)
 
     def complete(self, buckets: Sequence[int], grain: Grain) -> set[int]:
         """Return those of some buckets, given in order as seconds since 1970, that were read to their end."""
@@ -74,11 +89,35 @@ class Known:
 
 @dataclass(slots=True)
 class _Teller:
-    """A source that tells of a metric: since when, which windows it has read, up to when these were cleaned away."""
+    """A source that tells of a metric: since when, up to when its facts of a grain were cleaned away, what it read."""
 
     since: datetime
-    cleaned: datetime | None
-    windows: list[Window] = field(default_factory=list)
+    cleaned: dict[str, datetime] = field(default_factory=dict)
+    windows: dict[Window, None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The kind of a metric, and the sources that tell of it."""
+
+    kind: Kind
+    tellers: dict[str, _Teller] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, connection: Connection, metric: str, other: str) -> dict[str, Told]:
+        """Return those of two metrics that there are, by name."""
+        found: dict[str, Told] = {}
+        rows = connection.execute(_TOLD, {"metric": metric, "other": other})
+        for name, kind, source, begins, grain, cleaned, since, until in rows:
+            told = found.setdefault(name, cls(Kind(kind)))
+            if source is None:
+                continue
+            teller = told.tellers.setdefault(source, _Teller(begins))
+            if grain is not None:
+                teller.cleaned[grain] = cleaned
+            if since is not None:
+                teller.windows[Window(since, until)] = None
+        return found
 
 
 _tells = schema.metric_source
@@ -90,38 +129,25 @@ _BEGINS = (
 )
 
 
-def _all_tellers() -> Select[Any]:
-    teller, covered, cleaned = _BEGINS.subquery("teller"), schema.covered, schema.cleaned
+def _told() -> Select[Any]:
+    metric, covered, cleaned = schema.metric, schema.covered, schema.cleaned
+    named = (metric.c.name == bindparam("metric")) | (metric.c.name == bindparam("other"))
+    begins = select(_tells.c.metric_id, _tells.c.source, func.min(_tells.c.since).label("since"))
+    of_metric = metric.c.id == _tells.c.metric_id
+    teller = begins.join(metric, of_metric).where(named).group_by(*_tells.c["metric_id", "source"]).subquery()
     is_read = (covered.c.source == teller.c.source) & (covered.c.state.in_(list(map(str, coverage.KNOWN))))
-    is_cleaned = (cleaned.c.source == teller.c.source) & (cleaned.c.grain == bindparam("grain"))
-    columns = (teller.c.source, teller.c.since, cleaned.c.until, covered.c.since, covered.c.until)
-    return select(*columns).select_from(teller).outerjoin(covered, is_read).outerjoin(cleaned, is_cleaned)
+    sources = (metric.c.name, metric.c.kind, teller.c.source, teller.c.since)
+    return (
+        select(*sources, cleaned.c.grain, cleaned.c.until, covered.c.since, covered.c.until)
+        .select_from(metric)
+        .outerjoin(teller, teller.c.metric_id == metric.c.id)
+        .outerjoin(covered, is_read)
+        .outerjoin(cleaned, cleaned.c.source == teller.c.source)
+        .where(named)
+    )
 
 
-_TELLERS = _all_tellers()
-
-
-def _tellers(connection: Connection, metric: str, facts: Grain) -> list[_Teller]:
-    tellers: dict[str, _Teller] = {}
-    for source, begins, cleaned, since, until in connection.execute(_TELLERS, {"metric": metric, "grain": facts}):
-        teller = tellers.setdefault(source, _Teller(begins, cleaned))
-        if since is not None:
-            teller.windows.append(Window(since, until))
-    return list(tellers.values())
-
-
-def _tellers_then(connection: Connection, metric: str, facts: Grain, moment: datetime) -> list[_Teller]:
-    """Return what was told at a moment; what was cleaned away since is not known any more."""
-    later = select(schema.run.c.id).where(schema.run.c.ended_at > moment)
-    begins = connection.execute(_BEGINS.where(_tells.c.run_id.not_in(later)), {"metric": metric})
-    return [
-        _Teller(
-            since,
-            cleaned_until(connection, facts, source),
-            [piece.window for piece in coverage.as_of(connection, source, moment)],
-        )
-        for source, since in begins
-    ]
+_TOLD = _told()
 
 
 def _after(windows: Iterable[Window], moment: datetime | None) -> Iterator[Window]:

@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache, partial
 from itertools import repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, cast
@@ -16,7 +17,7 @@ from tallyline.errors import Refused, UnknownName
 from tallyline.plan import Kind, Metric, Sketch, is_statistic, statistic
 from tallyline.warehouse import schema
 from tallyline.warehouse.answer import Answer, Value
-from tallyline.warehouse.known import Known
+from tallyline.warehouse.known import Known, Told
 from tallyline.warehouse.question import Query, series_of, values_of
 from tallyline.window import Grain, Window, bucket_before
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Query", "metrics", "query"]
 
 _SIGNIFICANT = 12
+_moment = lru_cache(maxsize=32_768)(partial(datetime.fromtimestamp, tz=UTC))
 _METRICS = select(schema.metric).order_by(schema.metric.c.name)
 
 
@@ -43,7 +45,7 @@ def metrics(connection: Connection) -> dict[str, Metric]:
 
 def query(connection: Connection, asked: Query, zone: ZoneInfo, formulas: Mapping[str, Metric]) -> Answer:
     """Return the values asked for, in the order of time and part. Sums are right to twelve significant digits."""
-    values = _Reader(connection, zone, metrics(connection), formulas).read(asked)
+    values = _Reader(connection, zone, formulas).read(asked)
     if asked.compare is not None:
         values = _compared(values, asked, lambda earlier: query(connection, earlier, zone, formulas), zone)
     return Answer(values)
@@ -53,24 +55,19 @@ def query(connection: Connection, asked: Query, zone: ZoneInfo, formulas: Mappin
 class _Reader:
     connection: Connection
     zone: ZoneInfo
-    metrics: Mapping[str, Metric]
     formulas: Mapping[str, Metric]
 
     def read(self, asked: Query) -> list[Value]:
         """Answer a query, of a formula from its parts."""
         if asked.metric in self.formulas:
             return self._read_formula(asked)
-        name, told = self._resolved(asked.metric)
-        return self._read_metric(replace(asked, metric=name), self.metrics[name].kind, told)
-
-    def _resolved(self, name: str) -> tuple[str, Callable[[Sketch], float]]:
-        """Return the metric that is meant, and what is told of its distribution where it is one."""
-        if name in self.metrics:
-            return name, statistic("mean")
-        metric, _, asked = name.rpartition(".")
-        if metric in self.metrics and self.metrics[metric].kind is Kind.DURATION and is_statistic(asked):
-            return metric, statistic(asked)
-        raise UnknownName("metric in the warehouse called", name, [*self.metrics, *self.formulas])
+        metric, _, of_distribution = asked.metric.rpartition(".")
+        found = Told.of(self.connection, asked.metric, metric)
+        if asked.metric in found:
+            return self._read_metric(asked, found[asked.metric], statistic("mean"))
+        if metric in found and found[metric].kind is Kind.DURATION and is_statistic(of_distribution):
+            return self._read_metric(replace(asked, metric=metric), found[metric], statistic(of_distribution))
+        raise UnknownName("metric in the warehouse called", asked.metric, [*metrics(self.connection), *self.formulas])
 
     def _read_formula(self, asked: Query) -> list[Value]:
         formula = self.formulas[asked.metric].parsed
@@ -87,12 +84,14 @@ class _Reader:
                 answers.append(Value(key[0], _rounded(value), key[1], complete))
         return answers
 
-    def _read_metric(self, asked: Query, kind: Kind, told: Callable[[Sketch], float]) -> list[Value]:
-        rows = self._rows(asked, kind)
+    def _read_metric(self, asked: Query, metric: Told, told: Callable[[Sketch], float]) -> list[Value]:
+        kind = metric.kind
+        rows, known = self._rows(asked, kind), Known.now(metric, asked.facts(kind), self.zone)
         if not rows:
-            self._check_grain(asked, kind)
+            self._check_grain(asked, kind, known)
         self._check_dims(asked, rows)
-        known = Known.of(self.connection, asked.metric, asked.facts(kind), self.zone, asked.as_of)
+        if asked.as_of is not None:
+            known = Known.then(self.connection, asked.metric, asked.facts(kind), self.zone, asked.as_of)
         if asked.by is not asked.facts(kind):
             rows = self._rolled_up(rows, kind, asked.by)
         if kind is Kind.COUNT:
@@ -101,11 +100,11 @@ class _Reader:
 
     def _values(self, rows: list[Row], by: Grain, known: Known, told: Callable[[Sketch], float]) -> Iterable[Value]:
         times, parts, values = zip(*rows, strict=True) if rows else ((), (), ())
-        moments = {time: datetime.fromtimestamp(time, UTC) for time in dict.fromkeys(times)}
-        complete = known.complete(list(moments), by)
-        numbers = [value if type(value) is float and value.is_integer() else _number(value, told) for value in values]
+        complete = known.complete(list(dict.fromkeys(times)), by)
+        is_whole = set(map(type, values)) == {float} and all(map(float.is_integer, values))
+        numbers = values if is_whole else [_number(value, told) for value in values]
         known_or_not = map(complete.__contains__, times)
-        columns = zip(map(moments.__getitem__, times), numbers, parts, known_or_not, repeat(None), strict=False)
+        columns = zip(map(_moment, times), numbers, parts, known_or_not, repeat(None), strict=False)
         return map(tuple.__new__, repeat(Value), columns)  # as Value does it, without a call of Python for each
 
     def _rows(self, asked: Query, kind: Kind) -> list[Row]:
@@ -121,7 +120,7 @@ class _Reader:
 
     def _rolled_up(self, rows: Iterable[Row], kind: Kind, grain: Grain) -> list[Row]:
         collected: defaultdict[int, list[Row]] = defaultdict(list)
-        buckets = {day: grain.floor(datetime.fromtimestamp(day, UTC), self.zone) for day in {row[0] for row in rows}}
+        buckets = {day: grain.floor(_moment(day), self.zone) for day in {row[0] for row in rows}}
         for row in rows:
             collected[int(buckets[row[0]].timestamp())].append(row)
         return [
@@ -145,7 +144,7 @@ class _Reader:
         return [(part, kind.over_time([value for _, _, value in of_part])) for part, of_part in parts.items()]
 
     def _length(self, day: int) -> float:
-        begin = datetime.fromtimestamp(day, UTC)
+        begin = _moment(day)
         return (Grain.DAY.after(begin, self.zone) - begin).total_seconds()
 
     def _zeros(self, rows: list[Row], asked: Query, known: Known) -> list[Row]:
@@ -153,13 +152,15 @@ class _Reader:
         parts = {part for _, part, _ in rows}
         if not rows and not asked.split and (self._has_series(asked) if asked.where else known.since is not None):
             parts = {None}
-        first = asked.since or min((datetime.fromtimestamp(row[0], UTC) for row in rows), default=None)
+        first = asked.since or min((_moment(row[0]) for row in rows), default=None)
         if not parts or first is None:
+            return []
+        buckets = known.buckets(first, asked.until, asked.by)
+        if sum(map(buckets.__contains__, map(itemgetter(0), rows))) == len(parts) * len(buckets):
             return []
         there = defaultdict(set)
         for time, part, _ in rows:
             there[part].add(time)
-        buckets = known.buckets(first, asked.until, asked.by)
         return [(time, part, 0.0) for part in parts for time in buckets - there[part]]
 
     def _has_series(self, asked: Query) -> bool:
@@ -181,10 +182,9 @@ class _Reader:
                 what = f"dim of {asked.metric} called"
                 raise UnknownName(what, name, existing)
 
-    def _check_grain(self, asked: Query, kind: Kind) -> None:
+    def _check_grain(self, asked: Query, kind: Kind, now: Known) -> None:
         """Refuse a grain at which a metric is not told, but at another; what was cleaned away was told."""
         kept = [grain for grain in schema.FACTS if self._has_facts(asked.metric, grain)]
-        now = Known.of(self.connection, asked.metric, asked.facts(kind), self.zone)
         if not kept or asked.facts(kind) in kept or now.cleaned:
             return
         if kind is Kind.DISTINCT:
@@ -237,10 +237,15 @@ def _in_order(key: tuple[datetime, str | None]) -> tuple[datetime, bool, str]:
 
 
 def _sorted(rows: list[Row]) -> list[Row]:
-    """Return rows in the order of time, then of part: sorted twice, which costs half of once by both."""
-    places = {part: place for place, part in enumerate(sorted({row[1] for row in rows}, key=_in_order_of_parts))}
-    by_part = sorted(rows, key=lambda row: places[row[1]]) if len(places) > 1 else rows
-    return sorted(by_part, key=itemgetter(0))
+    """Return rows, of which each has a time and part of its own, in the order of time, then of part."""
+    parts = {row[1] for row in rows}
+    if None not in parts:
+        return sorted(rows)  # by its time and part, since no other has these
+    return sorted(rows, key=itemgetter(0) if len(parts) == 1 else _place)
+
+
+def _place(row: Row) -> tuple[int, bool, str]:
+    return row[0], *_in_order_of_parts(row[1])
 
 
 def _in_order_of_parts(part: str | None) -> tuple[bool, str]:

@@ -110,10 +110,11 @@ class _Work:
     def compare(self) -> Difference:
         """Return how the window differs, at the grain of the source."""
         window = self.reading.window
-        difference = compare(self._read(self.reading.grain, window), self.new, self.run)
+        before = self._read(self.reading.grain, window)
+        difference = compare(before, self.new, self.run)
         if not difference.unchanged:
             since, until = int(window.since.timestamp()), int(window.until.timestamp())
-            difference.replacement.whole = facts.Range(self.reading.source, since, until)
+            difference.replacement.whole = facts.Range(list(before), since, until)
         return difference
 
     def replace(self) -> Difference:
@@ -188,9 +189,8 @@ def _values(stored: Stored) -> dict[int, dict[int, Measured]]:
 
 def _differing(difference: Difference, owned: Owned) -> list[Differing]:
     made = difference.replacement
-    changed = zip(made.replaced, made.changed, strict=True)
     gone = [(fact, None) for fact in made.removed]
-    told = [_told(before, after, owned) for before, after in [*changed, *gone]]
+    told = [_told(before, after, owned) for before, after in [*made.pairs, *gone]]
     return sorted(told, key=lambda differing: (differing.time, differing.metric, differing.dims))
 
 
