@@ -237,15 +237,15 @@ def _in_order(key: tuple[datetime, str | None]) -> tuple[datetime, bool, str]:
 
 
 def _sorted(rows: list[Row]) -> list[Row]:
-    """Return rows, of which each has a time and part of its own, in the order of time, then of part."""
+    """Return rows in the order of time, then of part: part by part within a time, which costs half of all at once."""
     parts = {row[1] for row in rows}
-    if None not in parts:
-        return sorted(rows)  # by its time and part, since no other has these
-    return sorted(rows, key=itemgetter(0) if len(parts) == 1 else _place)
-
-
-def _place(row: Row) -> tuple[int, bool, str]:
-    return row[0], *_in_order_of_parts(row[1])
+    if len(parts) <= 1:
+        return sorted(rows, key=itemgetter(0))
+    by_time: defaultdict[int, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_time[row[0]].append(row)
+    place = (lambda row: _in_order_of_parts(row[1])) if None in parts else itemgetter(1)
+    return [row for time in sorted(by_time) for row in sorted(by_time[time], key=place)]
 
 
 def _in_order_of_parts(part: str | None) -> tuple[bool, str]:
