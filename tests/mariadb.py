@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["missing", "serving"]
 
-PACKAGE = "mariadb-server-core"
-PROGRAMS = ("mariadbd", "mariadb-install-db")
+PACKAGES = ("mariadb-server-core", "mariadb-client-core")
+PROGRAMS = ("mariadbd", "mariadb-install-db", "my_print_defaults")  # the second runs the third
 SETTINGS = (
     "--bind-address=127.0.0.1",
     "--innodb-buffer-pool-size=32M",
@@ -42,7 +42,7 @@ AS_ROOT = ("--user=root",) if hasattr(os, "geteuid") and os.geteuid() == 0 else 
 
 def missing() -> str:
     """Return nothing where there is a MariaDB, after installing it if need be, or what to install."""
-    return "" if all(map(_path, PROGRAMS)) else debian.installed(PACKAGE)
+    return "" if all(map(_path, PROGRAMS)) else debian.installed(*PACKAGES)
 
 
 @contextmanager
