@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -29,22 +29,28 @@ pytestmark = pytest.mark.realdata
 NOTHING = {"added": 0, "changed": 0, "removed": 0}
 
 
-@pytest.fixture(scope="module")
-def postgres_shop(postgres: Engine, chinook_folder: Path) -> Iterator[str]:
-    """The shop on PostgreSQL, from its own script but for the lines that choose a database."""
+@contextmanager
+def new_database(postgres: Engine) -> Iterator[str]:
+    """Make an empty database, and drop it in the end."""
     name = f"chinook_{uuid4().hex}"
-    script = (chinook_folder / "chinook_postgresql.sql").read_text(encoding="utf-8").splitlines(keepends=True)
-    choosing = ("DROP DATABASE", "CREATE DATABASE", "\\c ")
     with postgres.connect() as server:
         server.exec_driver_sql(f"CREATE DATABASE {name}")
-        url = postgres.url.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
-        with psycopg.connect(url) as shop:
-            shop.execute("".join(line for line in script if not line.startswith(choosing)).encode())
-        yield url
+        yield postgres.url.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
         server.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@pytest.fixture(params=["shop on sqlite", "shop on postgresql"])
+@pytest.fixture(scope="module")
+def postgres_shop(postgres: Engine, chinook_folder: Path) -> Iterator[str]:
+    """The shop on PostgreSQL, from its own script but for the lines that choose a database."""
+    script = (chinook_folder / "chinook_postgresql.sql").read_text(encoding="utf-8").splitlines(keepends=True)
+    choosing = ("DROP DATABASE", "CREATE DATABASE", "\\c ")
+    with new_database(postgres) as url:
+        with psycopg.connect(url) as shop:
+            shop.execute("".join(line for line in script if not line.startswith(choosing)).encode())
+        yield url
+
+
+@pytest.fixture(scope="module", params=["shop on sqlite", "shop on postgresql"])
 def shop_url(request: pytest.FixtureRequest, chinook_folder: Path) -> str:
     """The shop on either database."""
     if request.param == "shop on sqlite":
@@ -67,15 +73,23 @@ def ask(shop_url: str) -> Ask:
     return answer
 
 
-@pytest.fixture
-def project(
-    shop_url: str, warehouse_url: str, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
-) -> Iterator[Path]:
-    """The example, read into a new warehouse on a day after the last invoice."""
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def warehouse_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A new warehouse on either database, which all tests on the same shop share."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path_factory.mktemp('chinook') / 'warehouse.db'}"
+        return
+    with new_database(request.getfixturevalue("postgres")) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def project(shop_url: str, warehouse_url: str, pytestconfig: pytest.Config) -> Iterator[Path]:
+    """The example, read on a day after the last invoice."""
     folder = pytestconfig.rootpath / "examples/chinook"
-    monkeypatch.setenv("CHINOOK_URL", shop_url)
-    monkeypatch.setenv("WAREHOUSE_URL", warehouse_url)
-    with time_machine.travel(datetime(2026, 1, 5, 12, tzinfo=UTC)):
+    with pytest.MonkeyPatch.context() as patch, time_machine.travel(datetime(2026, 1, 5, 12, tzinfo=UTC)):
+        patch.setenv("CHINOOK_URL", shop_url)
+        patch.setenv("WAREHOUSE_URL", warehouse_url)
         done = tallyline("read", "all", "--write", project=folder)
         assert (done.status, done.err) == (0, "")
         yield folder
@@ -181,15 +195,20 @@ def test_reading_again_changes_nothing(project: Path, warehouse_url: str, asked:
 def test_a_number_that_the_shop_corrects_is_corrected(
     chinook_folder: Path, warehouse_url: str, tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    before = facts(warehouse_url, "daily")
     corrected = tmp_path / "corrected.sqlite"
     corrected.write_bytes((chinook_folder / "chinook.sqlite").read_bytes())
     with closing(sqlite3.connect(corrected)) as shop, shop:
         shop.execute("UPDATE Invoice SET Total = Total + 1 WHERE InvoiceId = 1")
         shop.execute("UPDATE Invoice SET BillingCountry = 'Atlantis' WHERE InvoiceId = 412")
-    monkeypatch.setenv("CHINOOK_URL", f"sqlite:///{corrected}")
     read = ("read", "sales", "--since", "2021-01-01", "--json")
-    for write in ((), ("--write",)):
-        [result] = tallyline(*read, *write, project=project).data
-        assert result["changes"] == {"added": 2, "changed": 1, "removed": 2, "unchanged": 2 * 391 - 3}
+    with monkeypatch.context() as patch:
+        patch.setenv("CHINOOK_URL", f"sqlite:///{corrected}")
+        for write in ((), ("--write",)):
+            [result] = tallyline(*read, *write, project=project).data
+            assert result["changes"] == {"added": 2, "changed": 1, "removed": 2, "unchanged": 2 * 391 - 3}
     total = sum(fact.value for fact in facts(warehouse_url, "daily") if fact.metric == "revenue")
     assert round(total, 2) == 2328.60 + 1
+    [taken_back] = tallyline(*read, "--write", project=project).data
+    assert taken_back["changes"] == {"added": 2, "changed": 1, "removed": 2, "unchanged": 2 * 391 - 3}
+    assert facts(warehouse_url, "daily") == before

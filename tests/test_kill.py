@@ -103,17 +103,21 @@ def first(project: Path, monkeypatch: pytest.MonkeyPatch) -> list[Fact]:
     return everything(os.environ["WAREHOUSE_URL"])
 
 
-@pytest.fixture
-def undisturbed(project: Path, first: list[Fact], tmp_path: Path) -> list[Fact]:
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[Fact]:
     """What is in another warehouse that the same two runs were left to write in peace."""
-    url = f"sqlite:///{tmp_path / 'undisturbed.db'}"
+    folder = tmp_path_factory.mktemp("undisturbed")
+    url = f"sqlite:///{folder / 'warehouse.db'}"
+    project = make_project(folder, PROJECT, SOURCES)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WAREHOUSE_URL", url)
+        seen = []
         for turn in ("1", "3"):
             patch.setenv("TURN", turn)
             assert read(project) == 0
-    assert everything(url) != first
-    return everything(url)
+            seen.append(everything(url))
+    assert seen[0] != seen[1]
+    return seen[1]
 
 
 def read(project: Path, source: str = "numbers") -> int:
