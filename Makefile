@@ -1,5 +1,5 @@
 PYTHON ?= python3
-JOBS ?= 0
+JOBS ?= auto
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 RUN := $(UV) run --no-sync
 BENCHMARKS := $(wildcard benchmarks/*.py)
@@ -24,7 +24,7 @@ demo: setup  ## run a working company and show its page
 test: lint docs  ## check everything, as CI does
 	$(RUN) python -m tools.chromium
 	$(RUN) python -m tools.airflow
-	$(RUN) pytest --cov --numprocesses $(JOBS) --dist loadgroup
+	$(RUN) pytest --cov --numprocesses $(JOBS) --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 lint: setup  ## check how the code is written and put together
 	$(RUN) ruff format --check

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave a file's tests to one process, where several share the work: what they stand on is made once."""
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.location[0]))
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Engine]:
     """A PostgreSQL server of this session's own, connected to as its superuser."""
