@@ -48,6 +48,21 @@ def test_what_shows_the_pipeline_has_nothing_of_a_metric(shows: Shows, key: str)
         Panel(shows=shows, **{key: given})  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "a panel needs a metric or a formula, or says in shows what else it tells: freshness, runs, coverage"),
+        ({"formula": "a / b"}, 'a panel of a formula needs a title: what is "a / b" called?'),
+        ({"metric": "a", "unit": "EUR"}, 'a metric has its unit in the plan; write unit = "EUR" there, under a'),
+        ({"metric": "a", "by": "week", "compare": "day"}, "weeks cannot be compared with those a day before; name a"),
+    ],
+)
+def test_a_panel_that_contradicts_itself_is_refused(given: dict[str, str], message: str) -> None:
+    with pytest.raises(Refused) as refused:
+        Panel(**given)  # type: ignore[arg-type]
+    assert str(refused.value).startswith(message)
+
+
 PLAN = {
     "users.new": Metric("users.new", "New users"),
     "api.time": Metric("api.time", "Answers", "ms", Kind.DURATION),
