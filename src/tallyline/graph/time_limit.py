@@ -1,8 +1,9 @@
 """Runs that can be ended from outside, at a time limit or because who observes them raises, even where they hang.
 
-Where the main thread runs, an alarm ends it, as Ctrl-C would, also within a call that waits. Any other thread cannot be
-reached there. So it only waits for the run, which has a thread of its own, and which is left behind where it does not
-end: whatever it gives then, nobody takes.
+It ends where it reports next. Where it does not come to that, in a loop or a call that waits, it is ended by force: in
+the main thread by an alarm, wherever it is, as Ctrl-C would. Any other thread cannot be reached in a call that waits.
+So it only waits for the run, which has a thread of its own, and which is left behind where it does not end: whatever it
+gives then, nobody takes.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import ctypes
 import signal
 import threading
 import time
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 
 from tallyline.errors import OverTime
 from tallyline.graph.report import Report
@@ -29,6 +30,7 @@ __all__ = ["in_time"]
 T = TypeVar("T")
 
 LOOK_EVERY = 0.1
+SECONDS_TO_REPORT = 1.0
 GRACE_SECONDS = 5.0
 _TO_REACH_IT = 0.05
 
@@ -43,26 +45,46 @@ def in_time(work: Callable[[Observe], T], observe: Observe, longest: timedelta |
         return _Apart(work).result(observe, longest, too_long)
     if longest is None or signal.getitimer(signal.ITIMER_REAL)[0]:  # somebody else has set the alarm
         return work(observe)
-    return _until_alarm(work, observe, longest, too_long)
+    return _Here(work).result(observe, longest, too_long)
 
 
 class _Alarm(BaseException):
-    """The time is up: raised in the main thread, wherever it is."""
+    """The time is up: raised in the main thread."""
 
 
-def _until_alarm(work: Callable[[Observe], T], observe: Observe, longest: timedelta, too_long: str) -> T:
-    before = signal.signal(signal.SIGALRM, _raise_alarm)
-    signal.setitimer(signal.ITIMER_REAL, longest.total_seconds(), GRACE_SECONDS)
-    try:
-        return work(observe)
-    except _Alarm:
-        raise OverTime(too_long) from None
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+class _Here(Generic[T]):
+    """Work in the main thread."""
+
+    def __init__(self, work: Callable[[Observe], T]) -> None:
+        self._work = work
+        self._is_to_end = False
+
+    def result(self, observe: Observe, longest: timedelta, too_long: str) -> T:
+        """Return what it gives."""
+
+        def watch(report: Report) -> None:
+            if self._is_to_end:
+                _raise_alarm()
+            observe(report)
+
+        before = signal.signal(signal.SIGALRM, self._ring)
+        signal.setitimer(signal.ITIMER_REAL, longest.total_seconds(), SECONDS_TO_REPORT)
+        try:
+            return self._work(watch)
+        except _Alarm:
+            raise OverTime(too_long) from None
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+
+    def _ring(self, _number: int, _frame: FrameType | None) -> None:
+        if self._is_to_end:
+            _raise_alarm()
+        self._is_to_end = True
 
 
-def _raise_alarm(_number: int, _frame: FrameType | None) -> None:
+def _raise_alarm() -> NoReturn:
+    signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS, GRACE_SECONDS)
     raise _Alarm
 
 
@@ -109,9 +131,9 @@ class _Apart(Generic[T]):
             raise SystemExit
 
     def _end(self) -> None:
-        """End the thread: at once where it runs Python, at its next look where it is in a call that waits."""
+        """End the thread where it reports next; where it does not, wherever it runs Python, or else leave it behind."""
         self._is_to_end = True
-        if not self._ended.is_set() and self._thread.ident is not None:
+        if not self._ended.wait(SECONDS_TO_REPORT) and self._thread.ident is not None:
             _exit_where_it_runs(self._thread.ident)
         self._ended.wait(GRACE_SECONDS)
 
