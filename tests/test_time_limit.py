@@ -117,6 +117,22 @@ def test_rows_without_an_end_are_ended(where: Callable[..., object]) -> None:
         where(lambda: in_time(work, lambda _: None, SOON, "too long"))
 
 
+@Where
+def test_work_that_reports_is_ended_there_and_nowhere_else(where: Callable[..., object]) -> None:
+    unfinished: list[str] = []
+
+    def work(observe: Observe) -> None:
+        while True:
+            unfinished.append("a piece of work")
+            sum(range(1000))
+            unfinished.pop()
+            observe(Report())
+
+    with pytest.raises(OverTime):
+        where(lambda: in_time(work, lambda _: None, SOON, "too long"))
+    assert unfinished == []
+
+
 def test_who_observes_ends_a_call_that_hangs(hanging: Callable[[], None]) -> None:
     def stop(_: Report) -> None:
         raise KeyboardInterrupt
