@@ -8,7 +8,11 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tallyline.errors import UnknownName
-from tallyline.graph import FORMATS, Graph, draw, node
+from tallyline.graph import FORMATS, Graph, draw, node, run
+
+
+def len_of(row: int) -> int:
+    return len(str(row))
 
 
 def diamond() -> Graph:
@@ -108,6 +112,13 @@ def test_json_of_a_fork_and_a_merge() -> None:
 
 
 AWKWARD = 'a "b" \\ <c> & #d größe'
+
+
+def test_a_drawing_of_a_run_tells_on_each_edge_how_many_rows_went_along() -> None:
+    graph = Graph(node(range(1500), name="numbers"), node(lambda row: row if row % 3 else None, name="kept"), len_of)
+    drawing = ET.fromstring(draw(graph, "svg", report=run(graph)))  # noqa: S314  # our own
+    counts = drawing.findall(".//{*}text[@class='count']")
+    assert [count.text for count in counts] == ["1,500", "1,000"]
 
 
 def test_awkward_names_are_drawn_as_they_are() -> None:

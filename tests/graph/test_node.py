@@ -6,7 +6,7 @@ import functools
 
 import pytest
 
-from tallyline.errors import GraphError
+from tallyline.errors import GraphError, UnknownName
 from tallyline.graph import node
 
 
@@ -65,3 +65,24 @@ def test_what_is_neither_iterable_nor_callable_is_refused(work: object) -> None:
     with pytest.raises(GraphError) as refused:
         node(work)  # type: ignore[arg-type]
     assert str(refused.value) == f"{work!r} cannot be a node: a node is an iterable or a callable"
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("concurrency", 0),
+        ("concurrency", -1),
+        ("max_errors", -1),
+        ("retry", -1),
+        ("timeout", 0),
+        ("timeout", -0.5),
+    ],
+)
+def test_an_option_that_is_too_small_is_refused(option: str, value: float) -> None:
+    with pytest.raises(GraphError, match=f"^len has {option}={value}, which is too small$"):
+        node(len, **{option: value})  # type: ignore[arg-type]
+
+
+def test_another_way_to_treat_an_error_is_refused_with_those_that_exist() -> None:
+    with pytest.raises(UnknownName, match='there is no way to treat an error "ignore"; there are: fail, skip'):
+        node(len, on_error="ignore")

@@ -25,6 +25,20 @@ def test_a_report_is_a_line_for_each_node_in_the_order_of_the_graph() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("told", "speed"),
+    [
+        (NodeReport("start", 1, 30, seconds=0.5), 60),
+        (NodeReport("filter", 30, 2, seconds=0.5), 60),
+        (NodeReport("waits"), None),
+    ],
+)
+def test_the_speed_of_a_node_is_that_of_the_rows_it_takes_or_of_a_start_gives(
+    told: NodeReport, speed: float | None
+) -> None:
+    assert told.rows_per_second == speed
+
+
 def test_a_node_is_found_by_its_name() -> None:
     report = run(Graph([1, 2], str))
     assert report["str"] is report.nodes[1]

@@ -121,3 +121,11 @@ def test_a_unit_that_is_given_is_kept() -> None:
     plan = {name: Metric(name, unit="users") for name in ("a", "b")}
     plan["rate"] = Metric("rate", "", "times", Kind.FORMULA, "a / b")
     assert (with_units(plan)["rate"].unit, with_units(plan)["rate"].share) == ("times", False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "formula"), [(Kind.COUNT, "users.paid / users.new"), (Kind.LEVEL, "1"), (Kind.FORMULA, "")]
+)
+def test_a_formula_and_its_kind_go_together(kind: Kind, formula: str) -> None:
+    with pytest.raises(Refused, match=f'^rate is a {kind}; a formula and kind = "formula" go together$'):
+        Metric("rate", kind=kind, formula=formula)

@@ -16,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tallyline.errors import BadPoint
-from tallyline.plan import Combine, Metric, Normalizer, Point, Points
+from tallyline.plan import Combine, Kind, Metric, Normalizer, Point, Points, Sketch
 from tallyline.window import Grain, Window, start_of_day
 
 PARIS, KOLKATA, UTC_ZONE = ZoneInfo("Europe/Paris"), ZoneInfo("Asia/Kolkata"), ZoneInfo("UTC")
@@ -441,3 +441,40 @@ def test_points_are_summed_as_by_hand_series_by_series(rows: list[tuple[tuple[st
         (metric, TEN + timedelta(hours=hour), value) for (metric, hour), value in by_hand.items()
     )
     assert [metric for metric, _ in points.series] == list(dict.fromkeys(metric for metric, _ in by_hand))
+
+
+API = {
+    "api.time": Metric("api.time", kind=Kind.DURATION),
+    "api.rate": Metric("api.rate", kind=Kind.FORMULA, formula="users.new / 2"),
+}
+
+
+def durations(*rows: dict[str, object]) -> list[Point]:
+    """Return the points of rows of one hour."""
+    normalize, points = Normalizer(API, JULY, Grain.HOUR, PARIS, PARIS), Points()
+    for metrics in rows:
+        for point in normalize(({"time": TEN}, metrics)):
+            points.add(point)
+    return list(points)
+
+
+def test_durations_are_given_one_by_one_in_lists_or_as_sketches_and_are_put_together() -> None:
+    sketches = [Sketch.of([1, 2, 3]), Sketch.of([4, 5])]
+    [point] = durations(
+        {"api.time": 6}, {"api.time": sketches[0]}, {"api.time": [7, 8.5]}, {"api.time": sketches[1]}, {"api.time": 9}
+    )
+    assert isinstance(point.value, Sketch)
+    assert (point.value.count, point.value.mean) == (9, pytest.approx(45.5 / 9))
+
+
+@pytest.mark.parametrize(
+    ("metrics", "message"),
+    [
+        ({"api.time": -1}, "api.time is -1: a duration is not below zero"),
+        ({"api.time": [1, -0.5]}, "api.time is -0.5: a duration is not below zero"),
+        ({"api.rate": 3}, "api.rate is worked out from other metrics; give those"),
+    ],
+)
+def test_what_is_no_duration_or_not_measured_at_all_is_refused(metrics: dict[str, object], message: str) -> None:
+    with pytest.raises(BadPoint, match=f"^{message}$"):
+        durations(metrics)

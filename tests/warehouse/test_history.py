@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tallyline.errors import Refused
+from tallyline.errors import Refused, UnknownName
 from tallyline.plan import Retention
 from tallyline.warehouse import open_warehouse
 from tallyline.window import Grain
@@ -152,3 +152,8 @@ def test_what_was_cleaned_away_is_not_told_as_if_it_were_known(warehouse: Wareho
     with pytest.raises(Refused, match=r"what was known before 2026-08-\d\d was cleaned away; ask for a later day"):
         warehouse.query("users.new", as_of=then)
     assert [value.value for value in warehouse.query("users.new", as_of=clock.now, until=DAY.until)] == [4]
+
+
+def test_a_metric_that_was_never_written_has_no_history(warehouse: Warehouse) -> None:
+    with pytest.raises(UnknownName, match=r'no metric in the warehouse called "users\.old"'):
+        warehouse.history("users.old", at("2026-07-14"))

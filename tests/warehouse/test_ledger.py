@@ -83,6 +83,16 @@ def test_a_run_and_its_values_commit_together_or_not_at_all(warehouse: Warehouse
     assert [run.state for run in warehouse.runs()] == ["running"]
 
 
+def test_a_run_that_was_given_up_meanwhile_writes_nothing(warehouse: Warehouse, warehouse_url: str) -> None:
+    """As where its machine lost the database for so long that another one took the source over."""
+    number = warehouse.begin("shop", DAY)
+    rows_of(warehouse_url, "UPDATE run SET state = 'lost'")
+    with pytest.raises(RunFailed, match=f"^run {number} of shop was given up meanwhile; nothing was written$"):
+        warehouse.publish(number, TOLD, PLAN, {})
+    assert facts(warehouse_url, "hourly") == []
+    assert [run.state for run in warehouse.runs()] == ["lost"]
+
+
 def test_what_is_done_stays_done(warehouse: Warehouse) -> None:
     number = warehouse.begin("shop", DAY)
     warehouse.publish(number, TOLD, PLAN, {})

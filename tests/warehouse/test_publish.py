@@ -14,7 +14,7 @@ from tallyline.window import Grain
 from tests.warehouse.publishing import PLAN, UTC_ZONE, facts, publish, reading, window
 
 if TYPE_CHECKING:
-    from tallyline.warehouse import Warehouse
+    from tallyline.warehouse import Reading, Warehouse
 
 DAY = window("2026-07-14", "2026-07-15")
 TEN = {"time": "2026-07-14 10:00", "country": "FR"}
@@ -133,6 +133,23 @@ def test_a_series_of_another_source_is_refused_and_nothing_is_written(warehouse:
     with pytest.raises(RunFailed, match=r'users.new {"country":"FR"} is written by the source "app" already'):
         publish(warehouse, reading(rows, DAY, sources=both))
     assert [(fact.metric, fact.value) for fact in facts(warehouse_url, "hourly")] == [("users.new", 3)]
+
+
+def test_too_many_new_series_at_once_are_refused_and_nothing_is_written(
+    warehouse: Warehouse, warehouse_url: str
+) -> None:
+    def visitors(*numbers: int) -> Reading:
+        rows = [({**TEN, "visitor": f"v{number}"}, {"users.new": 1}) for number in numbers]
+        return replace(reading(rows, DAY), most_new_series=2)
+
+    publish(warehouse, visitors(1, 2))
+    with pytest.raises(RunFailed) as refused:
+        publish(warehouse, visitors(1, 2, 3, 4, 5))
+    assert str(refused.value).startswith(
+        '3 new series at once, such as users.new {"country":"FR","visitor":"v3"}; at most 2 are taken. Leave out dims'
+    )
+    assert len(facts(warehouse_url, "hourly")) == 2
+    assert publish(warehouse, visitors(1, 2, 3, 4)) == Changes(added=2, unchanged=2)
 
 
 def test_what_a_source_wrote_that_is_no_more_does_not_add_to_what_replaces_it(

@@ -172,6 +172,7 @@ def test_hours_of_what_is_known_by_the_day_are_refused(warehouse: Warehouse) -> 
 def test_a_window_without_hours_is_empty_and_not_refused(warehouse: Warehouse) -> None:
     publish(warehouse, reading([({"time": "2026-07-14 10:00"}, {"users.total": 1})], YEAR))
     assert warehouse.query("users.total", by="hour", since=at("2026-08-01")) == []
+    assert warehouse.query("users.total", by="hour", since=at("2026-08-01"), compare="week") == []
 
 
 def test_a_metric_that_was_never_written_is_unknown(warehouse: Warehouse) -> None:

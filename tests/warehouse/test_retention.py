@@ -168,6 +168,23 @@ def test_runs_that_are_old_enough_leave_the_ledger_and_the_last_one_that_wrote_s
     assert {number for (number,) in rows_of(warehouse_url, "SELECT run_id FROM run_node")} <= {2}
 
 
+def test_what_was_known_outlives_the_runs_that_read_it(warehouse: Warehouse, clock: time_machine.Traveller) -> None:
+    """Also that a count was zero, which only the windows tell that were read."""
+    read(warehouse, HOURS[:1], ("2026-07-01", "2026-07-02"))
+    clock.move_to(NOW + DAY)
+    read(warehouse, HOURS[24:25], ("2026-07-02", "2026-07-04"))
+    clock.move_to(NOW + 10 * DAY)
+
+    def known() -> list[float | None]:
+        asked = {"since": at("2026-07-01"), "until": at("2026-07-05"), "as_of": NOW + 9 * DAY}
+        return [value.value for value in warehouse.query("users.new", **asked)]  # type: ignore[arg-type]
+
+    before = known()
+    assert before == [1, 1, 0]
+    assert warehouse.clean("shop", Retention(runs=5 * DAY), write=True) == Cleaned(runs=1)
+    assert known() == before
+
+
 def test_a_value_outlives_the_run_that_wrote_it(warehouse: Warehouse, clock: time_machine.Traveller) -> None:
     read(warehouse)
     before = totals(warehouse)

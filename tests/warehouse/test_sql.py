@@ -357,6 +357,10 @@ def test_what_a_query_refuses_is_refused(warehouse: Warehouse) -> None:
     for asked in (Query("orders", compare=Grain.WEEK), Query("orders", as_of=at("2026-07-14"))):
         with pytest.raises(Refused, match="SQL tells values as they are now, and no others"):
             as_sql(asked, PLAN, UTC_ZONE, "sqlite")
+    with pytest.raises(Refused, match="hours are kept elsewhere than days; leave out the grain"):
+        as_sql(Query("orders", by=Grain.HOUR), PLAN, UTC_ZONE, "sqlite", grain="$grain")
+    with pytest.raises(Refused, match="visitors counts distinct things, each grain of its own; leave out the grain"):
+        as_sql(Query("visitors"), PLAN, UTC_ZONE, "sqlite", grain="$grain")
 
 
 def test_distinct_counts_of_series_that_come_later_are_not_added_up(warehouse: Warehouse, warehouse_url: str) -> None:
