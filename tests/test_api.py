@@ -133,6 +133,15 @@ def test_a_status_that_is_expected_is_an_answer(service: Service, api: Callable[
     assert (answer.status, answer.data) == (404, {"message": "no such order"})
 
 
+@pytest.mark.parametrize("charset", ["latin-1", "base64", "klingon"])
+def test_an_answer_is_shown_whatever_encoding_it_claims(
+    service: Service, api: Callable[..., Api], charset: str
+) -> None:
+    service.answer("/orders", Said(b"caf\xe9", headers={"Content-Type": f"text/html; charset={charset}"}))
+    with pytest.raises(UnexpectedAnswer, match=r"answered what is not JSON: caf\\xe9$"):
+        api().get("/orders")
+
+
 def test_what_is_asked_may_change_something() -> None:
     asked: list[Request] = []
 

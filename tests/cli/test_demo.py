@@ -106,6 +106,15 @@ def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
 
 
+def test_another_project_is_left_alone(tmp_path: Path) -> None:
+    assert tallyline("init", tmp_path / "shop").status == 0
+    answer = tallyline("demo", tmp_path / "shop", "--no-up")
+    assert (answer.status, answer.err) == (
+        2,
+        f"error: {tmp_path / 'shop'} holds another project; say where the demo is to be: tallyline demo DIR\n",
+    )
+
+
 def test_a_demo_that_cannot_read_its_database_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(projects, "DAYS_OF_COMPANY", 3)
     assert tallyline("demo", tmp_path / "demo", "--no-up").status == 0

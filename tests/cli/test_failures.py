@@ -12,6 +12,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from tallyline.secret import remember
 from tests.cli.terminal import Answer, in_a_process, make_project, tallyline
 from tests.warehouse.publishing import facts, rows_of
 
@@ -347,6 +348,30 @@ def test_a_source_that_fails_does_not_keep_the_others_from_being_read(
     assert [fact.value for fact in facts(warehouse_url, "daily")] == [1]
     runs = rows_of(warehouse_url, "SELECT source, state FROM run ORDER BY id")
     assert runs == [("broken", "failed"), ("orders", "done")]
+
+
+@pytest.mark.parametrize(
+    ("error", "last_line"),
+    [
+        (OSError(28, "No space left on device", PLANTED), "error: [Errno 28] No space left on device: '***'"),
+        (ZeroDivisionError(PLANTED), "ZeroDivisionError: ***"),
+        (KeyboardInterrupt(), "interrupted: nothing of what was under way was written"),
+    ],
+    ids=["full disk", "fault of ours", "Ctrl-C"],
+)
+def test_whatever_goes_wrong_ends_with_one_and_shows_no_secret(
+    project: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, last_line: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    remember(PLANTED)
+    monkeypatch.setattr("tallyline.cli.inspect.load_project", fail)
+    answer = tallyline("inspect", project=project)
+    assert (answer.status, answer.out) == (1, "")
+    assert answer.err.splitlines()[-1] == last_line
+    assert PLANTED not in answer.err
+    assert ("Traceback" in answer.err) is isinstance(error, ZeroDivisionError)  # a fault of ours says where it is
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 import time_machine
 
 from tests.cli.terminal import Answer, command, in_a_process, make_project, tallyline
-from tests.warehouse.publishing import PARIS, at
+from tests.warehouse.publishing import PARIS, at, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -210,6 +210,13 @@ def test_what_cannot_be_shown_is_refused(project: Path, arguments: list[str], me
     answer = show(project, *arguments)
     assert (answer.status, answer.out) == (2, "")
     assert message in answer.err
+
+
+def test_the_sql_that_is_printed_tells_what_the_chart_draws(project: Path, warehouse_url: str) -> None:
+    answer = show(project, "--sql", "--where", "country=FR")
+    assert (answer.status, answer.err) == (0, "")
+    values = [value for *_, value in rows_of(warehouse_url, answer.out.replace("%", "%%"))]
+    assert values == [value["value"] for value in show(project, "--json", "--where", "country=FR").data]
 
 
 def test_an_unknown_metric_is_refused_with_those_of_the_plan(project: Path) -> None:

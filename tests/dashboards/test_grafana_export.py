@@ -161,6 +161,16 @@ def test_a_file_of_somebody_else_is_not_overwritten(project: Path) -> None:
     assert files(project) == {FILES[5]: b"mine"}
 
 
+def test_a_file_that_cannot_be_read_ends_it_and_is_left_as_it_is(project: Path) -> None:
+    export(project)
+    file = project.parent / "deploy" / FILES[2]
+    file.write_bytes(b"\xff")
+    answer = export(project, "--overwrite")
+    assert answer.status == 1
+    assert f"{file} cannot be read: " in answer.err
+    assert file.read_bytes() == b"\xff"
+
+
 def test_two_projects_share_a_folder(project: Path, tmp_path: Path) -> None:
     other = make_project(tmp_path / "other", PROJECT.replace('title = "Shop"', 'title = "Other"'), CODE)
     export(project)

@@ -118,3 +118,22 @@ def test_closed_pages_give_no_more() -> None:
     assert next(pages) == 1
     pages.close()
     assert list(pages) == []
+
+
+def test_where_a_page_fails_the_pages_are_closed_and_what_comes_of_that_is_told_too() -> None:
+    def page() -> Iterator[int]:
+        yield 1
+        raise ValueError("the page is torn")
+
+    def pages() -> Iterator[Iterator[int]]:
+        try:
+            yield page()
+            yield iter([2])
+        finally:
+            raise OSError("the book does not close")
+
+    rows: list[int] = []
+    report = run(Graph(["book"], node(lambda _: Pages(pages()), name="read", on_error="skip"), rows.append))
+    assert rows == [1]
+    told = [skipped.error for skipped in report["read"].samples]
+    assert told == ["ValueError: the page is torn", "OSError: the book does not close"]

@@ -182,3 +182,12 @@ def test_a_graph_that_starts_with_an_iterator_runs_once() -> None:
 
     with pytest.raises(GraphError, match="list_iterator is an iterator and was used up by the first run"):
         run(graph)
+
+
+def test_a_graph_may_begin_with_another_graph_which_stays_as_it_was() -> None:
+    both = Graph([1, 2], node(str, name="left"))
+    _ = both["list"] >> node(float, name="right")
+    rows: list[object] = []
+    run(Graph(both, rows.append))
+    assert sorted(map(str, rows)) == ["1", "1.0", "2", "2.0"]
+    assert both.names == ("list", "left", "right")

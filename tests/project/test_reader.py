@@ -383,3 +383,28 @@ def customers(now): ...
 """
     said = 'tallyline.toml:2 retention.hours: orders reads hours again that would be gone; write at least "4d"'
     assert mistakes(write('[retention]\nhours = "3d"\n', {"sources.py": code})) == [said]
+
+
+def test_what_a_kind_of_source_needs_and_what_it_cannot_be_is_told(write: Write) -> None:
+    folder = write("""\
+        [metrics]
+        orders = {}
+
+        [sources.visits]
+        kind = "google-analytics"
+
+        [sources.orders]
+        kind = "singer"
+        tap = ["tap-shop"]
+        stream = "orders"
+        time = "at"
+        values = { orders = 1 }
+        catalog = "none"
+        """)
+    possible = "Input should be 'catalog', 'properties' or ''"
+    assert mistakes(folder) == [
+        "tallyline.toml:4 sources.visits.service: this key is missing",
+        "tallyline.toml:4 sources.visits.property: this key is missing",
+        "tallyline.toml:4 sources.visits.measures: this key is missing",
+        f"tallyline.toml:13 sources.orders.catalog: 'none' cannot stand here: {possible}",
+    ]

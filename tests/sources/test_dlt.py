@@ -629,3 +629,11 @@ def test_nothing_is_sent_to_others_or_written_anywhere(service: Service, folder:
         "rows 24",
         "telemetry False",
     }
+
+
+def test_without_dlt_it_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "dlt", None)
+    with pytest.raises(
+        Refused, match=r'dlt is not installed, which the kind "dlt" needs; pip install "tallyline\[dlt\]"'
+    ):
+        next(read_dlt([], DAY, ""))  # type: ignore[arg-type]

@@ -56,6 +56,16 @@ def test_a_grain_goes_before_the_schedule(grain: Grain) -> None:
     assert {Options(schedule=schedule, grain=grain).facts for schedule in ("@hourly", "@daily")} == {grain}
 
 
+def test_a_source_has_a_grain_or_several() -> None:
+    with pytest.raises(Refused, match="a source has either a grain or, where it counts distinct things, grains"):
+        Options(grain=Grain.DAY, grains=(Grain.DAY, Grain.WEEK))
+
+
+def test_a_schedule_that_never_fires_is_refused() -> None:
+    with pytest.raises(Refused, match=r'^"0 0 30 2 \*" is no schedule, '):
+        Options(schedule="0 0 30 2 *")
+
+
 @pytest.mark.parametrize("schedule", ["", "hourly", "@yearly", "* * * *", "* * * * * *", "15 6 * *  *", "daily at 6"])
 def test_what_is_no_schedule_is_refused(schedule: str) -> None:
     with pytest.raises(Refused) as refused:

@@ -313,11 +313,8 @@ def _reason(error: httpx2.TransportError) -> str:
 
 
 def _sample(response: httpx2.Response) -> str:
-    try:
-        told = " ".join(response.text.split())
-    except LookupError:  # an encoding that does not exist
-        told = repr(response.content)
-    return shortened(told) or "nothing"
+    told = response.content.decode("utf-8", "backslashreplace")  # whatever encoding it says that it has
+    return shortened(" ".join(told.split())) or "nothing"
 
 
 def _origin(url: str) -> str:

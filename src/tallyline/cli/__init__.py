@@ -93,7 +93,7 @@ def main() -> None:
         click.secho(f"error: {masked(str(error))}", err=True, fg="red")
         sys.exit(FAILED)
     except Exception:  # noqa: BLE001  # a fault of ours, or of a project's code: no secret is shown with it
-        click.echo(masked(traceback.format_exc()), err=True)
+        click.echo(masked(traceback.format_exc()), err=True, nl=False)
         sys.exit(FAILED)
 
 

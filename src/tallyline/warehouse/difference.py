@@ -71,9 +71,7 @@ def _compare_whole_series(
     column = whole_series(series, values, run) if stored.keys() == values.keys() else None
     if column is None:
         return False
-    _, _, before, runs, sketches = zip(*map(stored.__getitem__, column.buckets), strict=True)
-    if any(sketches):
-        return False
+    _, _, before, runs, _ = zip(*map(stored.__getitem__, column.buckets), strict=True)
     same = sum(map(eq, before, column.values))
     if not same:
         difference.replacement.rewritten.append(Rewritten(before, runs, column))

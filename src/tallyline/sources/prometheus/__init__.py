@@ -16,7 +16,7 @@ from tallyline.sources.prometheus.pack import Pack, load_pack, pack_names
 from tallyline.sources.prometheus.read import LABEL, MOST_POINTS, WHEN, read_prometheus, unscraped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
@@ -73,7 +73,6 @@ class PrometheusSource(Kind):
             msg = f"match is {self.match}; write it without the braces"
             raise Refused(msg)
         _check_labels(self.labels)
-        _check_told_once(self._packs)
         for name, query in {**self.asked, "alive": self.alive}.items():
             _check_query(name, query)
 
@@ -141,15 +140,6 @@ class PrometheusSource(Kind):
     def _is_alive(self, api: Api) -> bool:
         query = filled_in(self.alive, match=self.match, range="3600s")
         return bool(part(ask(api, "api/v1/query", {"query": query}, "alive"), "data.result", list))
-
-
-def _check_told_once(packs: Iterable[Pack]) -> None:
-    told: set[str] = set()
-    for pack in packs:
-        for name in sorted(told & pack.metrics.keys()):
-            msg = f"two of the packs tell {name}; give each a source of its own"
-            raise Refused(msg)
-        told |= pack.metrics.keys()
 
 
 def _check_labels(labels: Mapping[str, str]) -> None:
