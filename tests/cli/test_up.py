@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from contextlib import contextmanager, suppress
@@ -122,6 +123,17 @@ def test_it_reads_what_is_due_says_what_is_next_and_shows_it(project: Path) -> N
     assert all(re.search(r"  orders  .* … .*  [\d,]+ rows, [\d,]+ new, [\d.]+ s  done$", run) for run in runs)
     assert coming[19:].startswith("  next: orders at 20")
     assert {state for (state,) in rows_of(url_of(project), "SELECT state FROM run")} == {"done"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pipes with a name")
+def test_it_opens_the_page_in_a_browser(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "browser").write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/asked\n', encoding="utf-8")
+    (tmp_path / "browser").chmod(0o755)
+    os.mkfifo(tmp_path / "asked")
+    monkeypatch.setenv("BROWSER", f"{tmp_path / 'browser'} %s")
+    with up(project, "--port", "0", "--no-schedule", "--open") as process:
+        address = lines_until(process, "is at")[0].split()[4]
+        assert (tmp_path / "asked").read_text("utf-8") == f"{address}\n"
 
 
 def test_without_the_schedule_it_only_serves_the_page(project: Path) -> None:
