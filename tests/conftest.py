@@ -15,6 +15,7 @@ from sqlalchemy import create_engine
 
 from tallyline import secret
 from tests import mariadb as mariadb_server
+from tests.postgres import new_database
 from tools import chromium as browser
 
 if TYPE_CHECKING:
@@ -53,11 +54,8 @@ def postgres() -> Iterator[Engine]:
 @pytest.fixture
 def postgres_url(postgres: Engine) -> Iterator[str]:
     """The URL of an empty PostgreSQL database, this test's own."""
-    database = f"test_{uuid4().hex}"
-    with postgres.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {database}")
-        yield postgres.url.set(database=database).render_as_string(hide_password=False)
-        connection.exec_driver_sql(f"DROP DATABASE {database} WITH (FORCE)")
+    with new_database(postgres) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import psycopg
 import pytest
 import time_machine
 
 from tests.cli.terminal import Answer, tallyline
+from tests.postgres import new_database
 from tests.warehouse.publishing import facts
 
 if TYPE_CHECKING:
@@ -29,22 +29,12 @@ pytestmark = pytest.mark.realdata
 NOTHING = {"added": 0, "changed": 0, "removed": 0}
 
 
-@contextmanager
-def new_database(postgres: Engine) -> Iterator[str]:
-    """Make an empty database, and drop it in the end."""
-    name = f"chinook_{uuid4().hex}"
-    with postgres.connect() as server:
-        server.exec_driver_sql(f"CREATE DATABASE {name}")
-        yield postgres.url.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
-        server.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-
-
 @pytest.fixture(scope="module")
 def postgres_shop(postgres: Engine, chinook_folder: Path) -> Iterator[str]:
     """The shop on PostgreSQL, from its own script but for the lines that choose a database."""
     script = (chinook_folder / "chinook_postgresql.sql").read_text(encoding="utf-8").splitlines(keepends=True)
     choosing = ("DROP DATABASE", "CREATE DATABASE", "\\c ")
-    with new_database(postgres) as url:
+    with new_database(postgres, "chinook", "postgresql") as url:
         with psycopg.connect(url) as shop:
             shop.execute("".join(line for line in script if not line.startswith(choosing)).encode())
         yield url

@@ -25,6 +25,7 @@ from tests.cli.terminal import tallyline
 from tests.dashboards.comparing import Grafana
 from tests.dashboards.expanding import OWN, asked, expanded, moment
 from tests.dashboards.exported import Exported, query_of
+from tests.postgres import new_database
 from tests.warehouse.publishing import rows_of
 
 if TYPE_CHECKING:
@@ -66,14 +67,12 @@ def on_postgresql(
     on_sqlite: Exported, postgres: Engine, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Exported]:
     """The same company on PostgreSQL, asked as a role that only reads."""
-    folder, database = tmp_path_factory.mktemp("demo") / "pagesnap", f"demo_{uuid4().hex}"
+    folder = tmp_path_factory.mktemp("demo") / "pagesnap"
     shutil.copytree(on_sqlite.folder, folder, ignore=shutil.ignore_patterns("warehouse.db*", "deploy"))
     file = folder / "tallyline.toml"
     file.write_text(file.read_text("utf-8").replace(WAREHOUSE, 'warehouse = "${COMPANY_URL}"'), "utf-8")
     role = f"grafana_{uuid4().hex}"
-    with postgres.connect() as server, pytest.MonkeyPatch.context() as patch:
-        server.exec_driver_sql(f"CREATE DATABASE {database}")
-        url = postgres.url.set(database=database).render_as_string(hide_password=False)
+    with new_database(postgres, "demo") as url, pytest.MonkeyPatch.context() as patch:
         patch.setenv("COMPANY_URL", url)
         patch.setenv("GRAFANA_PASSWORD", uuid4().hex)
         assert tallyline("read", "all", "--write", project=folder).status == 0
@@ -82,7 +81,6 @@ def on_postgresql(
         fail(exported)
         exported.export()
         yield exported
-        server.exec_driver_sql(f"DROP DATABASE {database} WITH (FORCE)")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

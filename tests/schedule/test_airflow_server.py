@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
-from uuid import uuid4
 
 import pytest
 
@@ -17,6 +16,7 @@ from tallyline.demo import projects
 from tallyline.project import load_project
 from tallyline.window import utc_now
 from tests.cli.terminal import make_project, tallyline
+from tests.postgres import new_database
 from tests.schedule.airflow_home import Airflow
 from tests.schedule.airflow_server import ENDED, Server, prepare, running, scheduling, settings
 from tests.schedule.contents import contents
@@ -91,7 +91,11 @@ def place(airflow_python: Path, postgres: Engine, tmp_path_factory: pytest.TempP
     if missing:
         pytest.skip(missing)
     home, now = tmp_path_factory.mktemp("airflow"), utc_now()
-    with databases(postgres, "metadata", "local", "celery", "read") as urls, pytest.MonkeyPatch.context() as patch:
+    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+        urls = {
+            name: stack.enter_context(new_database(postgres, f"airflow_{name}", "postgresql"))
+            for name in ("metadata", "local", "celery", "read")
+        }
         airflow = Airflow(
             airflow_python,
             home,
@@ -118,21 +122,6 @@ def place(airflow_python: Path, postgres: Engine, tmp_path_factory: pytest.TempP
 def told(file: Path, argument: str) -> None:
     """Add an argument to the call that a DAG file has."""
     file.write_text(file.read_text("utf-8").replace("prefix=", f"{argument}, prefix="), encoding="utf-8")
-
-
-@contextmanager
-def databases(postgres: Engine, *names: str) -> Iterator[dict[str, str]]:
-    """Make empty databases, and drop them in the end."""
-    own = {name: f"airflow_{name}_{uuid4().hex}" for name in names}
-    with postgres.connect() as connection:
-        for database in own.values():
-            connection.exec_driver_sql(f"CREATE DATABASE {database}")
-        yield {
-            name: postgres.url.set(drivername="postgresql", database=database).render_as_string(hide_password=False)
-            for name, database in own.items()
-        }
-        for database in own.values():
-            connection.exec_driver_sql(f"DROP DATABASE {database} WITH (FORCE)")
 
 
 def make_company(home: Path, now: datetime) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import pytest
 import time_machine
@@ -13,6 +12,7 @@ from sqlalchemy import create_engine, inspect
 from tallyline.project import load_project
 from tallyline.warehouse import open_warehouse
 from tests.cli.terminal import make_project, tallyline
+from tests.postgres import new_database
 from tests.schedule.simulated import Clock, Waits, run_until
 from tests.warehouse.publishing import PARIS, at
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
-
-    from sqlalchemy import Engine
 
     from tallyline.warehouse import RunRecord
 
@@ -78,12 +76,8 @@ def other_url(warehouse_url: str, tmp_path: Path, request: pytest.FixtureRequest
     if warehouse_url.startswith("sqlite"):
         yield f"sqlite:///{tmp_path / 'other.db'}"
         return
-    server: Engine = request.getfixturevalue("postgres")
-    database = f"test_{uuid4().hex}"
-    with server.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {database}")
-        yield server.url.set(database=database).render_as_string(hide_password=False)
-        connection.exec_driver_sql(f"DROP DATABASE {database} WITH (FORCE)")
+    with new_database(request.getfixturevalue("postgres")) as url:
+        yield url
 
 
 def everything(url: str) -> dict[str, list[str]]:

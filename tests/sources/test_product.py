@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 import subprocess
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import httpx2
@@ -20,6 +18,7 @@ from sqlalchemy import NullPool, create_engine
 from tallyline.plan import Kind
 from tallyline.warehouse import open_warehouse
 from tests.cli.terminal import make_project, tallyline
+from tests.postgres import new_database
 from tests.sources.servers import until
 
 if TYPE_CHECKING:
@@ -202,7 +201,7 @@ def product(servers: Servers, postgres: Engine, tmp_path_factory: pytest.TempPat
     """A product that had its traffic, all of which Prometheus knows."""
     zone = ZoneInfo("Europe/Paris" if 15 <= datetime.now(UTC).minute < 45 else "Asia/Kolkata")  # no hour ends meanwhile
     project = make_project(tmp_path_factory.mktemp("product"), PROJECT.replace("ZONE", zone.key), CODE)
-    with database(postgres, "product") as url, database(postgres, "warehouse") as warehouse:
+    with new_database(postgres, "product") as url, new_database(postgres, "warehouse") as warehouse:
         engine = create_engine(
             url, poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args={"options": f"-c timezone={zone.key}"}
         )
@@ -213,16 +212,6 @@ def product(servers: Servers, postgres: Engine, tmp_path_factory: pytest.TempPat
             made = Product(servers, http, engine, project, warehouse, zone)
             work(made)
             yield made
-
-
-@contextmanager
-def database(postgres: Engine, name: str) -> Iterator[str]:
-    """Make a database; give its URL."""
-    name = f"{name}_{uuid4().hex}"
-    with postgres.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-        yield postgres.url.set(database=name).render_as_string(hide_password=False)
-        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def work(product: Product) -> None:

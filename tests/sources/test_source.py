@@ -62,7 +62,7 @@ def test_a_source_has_a_grain_or_several() -> None:
 
 
 def test_a_schedule_that_never_fires_is_refused() -> None:
-    with pytest.raises(Refused, match=r'^"0 0 30 2 \*" is no schedule, '):
+    with pytest.raises(Refused, match=r'^"0 0 30 2 \*" is no schedule, bad day-of-month; there are'):
         Options(schedule="0 0 30 2 *")
 
 

@@ -313,8 +313,14 @@ def _reason(error: httpx2.TransportError) -> str:
 
 
 def _sample(response: httpx2.Response) -> str:
-    told = response.content.decode("utf-8", "backslashreplace")  # whatever encoding it says that it has
-    return shortened(" ".join(told.split())) or "nothing"
+    return shortened(" ".join(_text(response).split())) or "nothing"
+
+
+def _text(response: httpx2.Response) -> str:
+    try:
+        return response.content.decode(response.charset_encoding or "utf-8", "backslashreplace")
+    except LookupError:  # what it says that it is encoded in is no encoding, or none of text
+        return response.content.decode("utf-8", "backslashreplace")
 
 
 def _origin(url: str) -> str:
