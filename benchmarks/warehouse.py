@@ -40,6 +40,7 @@ from engine import cache, last_line, positive
 with suppress(ModuleNotFoundError):  # in dlt's environment, which has nothing of ours
     from tallyline.plan import Kind, Metric, Normalizer, Point, Points, Retention
     from tallyline.warehouse import Reading, facts, open_warehouse
+    from tallyline.warehouse.column import Column
     from tallyline.warehouse.connections import Connections
     from tallyline.warehouse.difference import compare
     from tallyline.warehouse.rollup import Days, roll_up, touched_days
@@ -532,13 +533,17 @@ class Ours:
         with closing(Connections(self.place.url)) as connections, connections.writing() as connection:
             connection.exec_driver_sql("DELETE FROM daily_value")
             for since, until in self.windows:
-                buckets = hours(since, until)
-                values = {number: {hour: value_of(number, hour) for hour in buckets} for number in kinds}
+                buckets = tuple(hours(since, until))
+                values = {
+                    number: Column(
+                        number, buckets, tuple(value_of(number, hour) for hour in buckets), (1,) * len(buckets)
+                    )
+                    for number in kinds
+                }
                 with measured(self.place, told):
                     days = Days(PARIS)
-                    touched = touched_days(values.items(), kinds, days)
-                    rolled = compare({}, roll_up(values, kinds, touched, days), 1)
-                    facts.replace(connection, Grain.DAY, 1, rolled.replacement)
+                    touched = touched_days(values.values(), kinds, days)
+                    facts.replace(connection, Grain.DAY, 1, compare({}, roll_up(values, kinds, touched, days, 1)))
         return summed(told, 0)
 
     def clean(self) -> Figures:

@@ -1,102 +1,102 @@
-"""What a read changes: new values beside those that are kept, and which days that touches."""
+"""What a read changes: new values beside those that are kept, and which buckets that touches."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import chain, groupby
-from operator import eq, itemgetter
+from itertools import chain
+from operator import eq, not_
 from typing import TYPE_CHECKING
 
-from tallyline.warehouse.facts import Replacement, Rewritten, kept, measured, whole_series
 from tallyline.warehouse.ledger import Changes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from tallyline.plan import Measured
-    from tallyline.warehouse.facts import Fact, Stored
+    from tallyline.warehouse.column import Column
 
-__all__ = ["Difference", "compare"]
+__all__ = ["Difference", "Range", "compare"]
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What is kept of some series from one moment up to another, in seconds since 1970."""
+
+    series: Collection[int]
+    since: int
+    until: int
 
 
 @dataclass(slots=True)
 class Difference:
-    """How new values differ from those kept: what to write, and how many stay as they are."""
+    """How new values differ from those kept: what is new, what stands in place of what, what goes, how many stay.
 
-    replacement: Replacement = field(default_factory=Replacement)
+    Where all that is kept in a range goes, that is the `whole` range.
+    """
+
+    added: list[Column] = field(default_factory=list)
+    changed: list[tuple[Column, Column]] = field(default_factory=list)
+    removed: list[Column] = field(default_factory=list)
     unchanged: int = 0
+    whole: Range | None = None
+
+    @property
+    def gone(self) -> Sequence[Column]:
+        """What is no more, by series."""
+        return _by_series([*(before for before, _ in self.changed), *self.removed])
+
+    @property
+    def come(self) -> Sequence[Column]:
+        """What is there instead, and what is new, by series."""
+        return _by_series([*(after for _, after in self.changed), *self.added])
+
+    @property
+    def touched(self) -> Iterable[Column]:
+        """What is new, other than before or gone."""
+        return chain(self.come, self.removed)
 
     @property
     def changes(self) -> Changes:
         """The numbers of values."""
-        made = self.replacement
-        added = len(made.added) + sum(len(column.buckets) for column in made.columns)
-        changed = len(made.changed) + sum(len(rewritten.before) for rewritten in made.rewritten)
-        return Changes(added, changed, len(made.removed), self.unchanged)
-
-    def touched(self) -> Iterator[tuple[int, Iterable[int]]]:
-        """Yield by series the buckets whose facts are new, other than before or gone."""
-        made = self.replacement
-        yield from (column[:2] for column in [*made.columns, *(rewritten.column for rewritten in made.rewritten)])
-        for series, facts in groupby(chain(made.added, made.changed, made.removed), key=itemgetter(0)):
-            yield series, list(map(itemgetter(1), facts))
+        changed = sum(len(after) for _, after in self.changed)
+        return Changes(sum(map(len, self.added)), changed, sum(map(len, self.removed)), self.unchanged)
 
 
-def compare(before: Stored, new: Mapping[int, Mapping[int, Measured]], run: int) -> Difference:
-    """Return how `new` values, written by `run`, differ from all that is kept."""
+def compare(before: Mapping[int, Column], new: Mapping[int, Column]) -> Difference:
+    """Return how `new` values differ from all that is kept, each by series.
+
+    >>> from tallyline.warehouse.column import Column
+    >>> before = {7: Column(7, (0, 3600), (1.0, 2.0), (1, 1)), 8: Column(8, (0,), (4.0,), (1,))}
+    >>> compare(before, {7: Column(7, (0, 3600, 7200), (1.0, 5.0, 3.0), (2, 2, 2))}).changes
+    Changes(added=1, changed=1, removed=1, unchanged=1)
+    """
     difference = Difference()
-    for series, values in new.items():
-        stored = before.get(series)
-        if stored and not _compare_whole_series(series, stored, values, run, difference):
-            _compare_series(series, stored, values, run, difference)
-        elif not stored:
-            _add_series(series, values, run, difference)
-    for series in before.keys() - new.keys():
-        difference.replacement.removed += before[series].values()
+    for series, column in new.items():
+        if series in before:
+            _compare_series(before[series], column, difference)
+        else:
+            _take_in(column, difference.added)
+    difference.removed += [before[series] for series in before.keys() - new.keys()]
     return difference
 
 
-def _add_series(series: int, values: Mapping[int, Measured], run: int, difference: Difference) -> None:
-    column = whole_series(series, values, run)
-    if column is not None:
-        difference.replacement.columns.append(column)
-    else:
-        difference.replacement.added += [kept(series, bucket, value, run) for bucket, value in values.items()]
+def _compare_series(before: Column, after: Column, difference: Difference) -> None:
+    if before.buckets != after.buckets:
+        kept, new = frozenset(before.buckets), frozenset(after.buckets)
+        _take_in(before.without(new), difference.removed)
+        _take_in(after.without(kept), difference.added)
+        before, after = before.within(new), after.within(kept)
+    same = list(map(eq, before.values, after.values))
+    unchanged = sum(same)
+    difference.unchanged += unchanged
+    if unchanged < len(same):
+        other = list(map(not_, same))
+        difference.changed.append((before.picked(other), after.picked(other)))
 
 
-def _compare_whole_series(
-    series: int, stored: Mapping[int, Fact], values: Mapping[int, Measured], run: int, difference: Difference
-) -> bool:
-    """Say whether all or no values of a series are as they were, and take that in: it costs little for each value."""
-    column = whole_series(series, values, run) if stored.keys() == values.keys() else None
-    if column is None:
-        return False
-    _, _, before, runs, _ = zip(*map(stored.__getitem__, column.buckets), strict=True)
-    same = sum(map(eq, before, column.values))
-    if not same:
-        difference.replacement.rewritten.append(Rewritten(before, runs, column))
-    elif same == len(before):
-        difference.unchanged += same
-    return same in {0, len(before)}
+def _take_in(column: Column, columns: list[Column]) -> None:
+    if column:
+        columns.append(column)
 
 
-def _compare_series(
-    series: int, stored: Mapping[int, Fact], values: Mapping[int, Measured], run: int, difference: Difference
-) -> None:
-    made, missing = difference.replacement, 0
-    for bucket, value in values.items():
-        fact = stored.get(bucket)
-        if fact is None:
-            made.added.append(kept(series, bucket, value, run))
-            missing += 1
-        elif (fact[2] if fact[4] is None else measured(fact)) != value:
-            made.changed.append(kept(series, bucket, value, run))
-            made.replaced.append(fact)
-        else:
-            difference.unchanged += 1
-    if len(stored) > len(values) - missing:
-        made.removed += [stored[bucket] for bucket in _missing(stored, values)]
-
-
-def _missing(stored: Mapping[int, Fact], values: Collection[int]) -> Iterator[int]:
-    return (bucket for bucket in stored if bucket not in values)
+def _by_series(columns: Iterable[Column]) -> Sequence[Column]:
+    return sorted(columns, key=lambda column: column.series)

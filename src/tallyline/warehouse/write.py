@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import gc
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from tallyline.plan import Kind
 from tallyline.warehouse import facts
-from tallyline.warehouse.difference import Difference, compare
+from tallyline.warehouse.column import Column, joined
+from tallyline.warehouse.difference import Difference, Range, compare
 from tallyline.warehouse.retention import cleaned_until, take_over_marks
 from tallyline.warehouse.rollup import Days, roll_up, touched_days
 from tallyline.warehouse.series import check_metrics, keep_metrics, keep_series, known_since, look_up
 from tallyline.window import Grain, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from zoneinfo import ZoneInfo
 
     from sqlalchemy.engine import Connection
 
-    from tallyline.plan import Measured, Plan
-    from tallyline.warehouse.facts import Fact, Stored
+    from tallyline.plan import Plan
+    from tallyline.warehouse.facts import Stored
     from tallyline.warehouse.ledger import Changes
     from tallyline.warehouse.reading import Reading
     from tallyline.warehouse.series import Owned
@@ -56,6 +59,20 @@ class Preview(NamedTuple):
     differing: list[Differing]
 
 
+@contextmanager
+def _nothing_is_garbage() -> Iterator[None]:
+    """Let Python not look through all that there is for garbage, again and again, while much is made that stays."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@_nothing_is_garbage()
 def publish(connection: Connection, run: int, reading: Reading, plan: Plan, zone: ZoneInfo) -> Published:
     """Replace the window of the source by what was read, and roll up the days that it touches.
 
@@ -72,12 +89,13 @@ def publish(connection: Connection, run: int, reading: Reading, plan: Plan, zone
         take_over_marks(connection, reading)
     kept = keep_series(connection, reading, owned, metrics)
     difference = _Work.on(connection, run, reading, owned.with_ids(kept), zone).replace()
-    buckets = set().union(*(of_series for _, of_series in difference.touched()))
+    buckets = set().union(*(column.buckets for column in difference.touched))
     touched = [datetime.fromtimestamp(bucket, UTC) for bucket in sorted(buckets)]
     cleaned = cleaned_until(connection, reading.grain, reading.source)
     return Published(difference.changes, [bucket for bucket in touched if cleaned is None or bucket >= cleaned])
 
 
+@_nothing_is_garbage()
 def preview(connection: Connection, reading: Reading, plan: Plan, zone: ZoneInfo, most: int) -> Preview:
     """Return what `publish` would change, and the first of the values that differ from published ones."""
     check_metrics(connection, {metric for metric, _ in reading.points.series}, plan)
@@ -94,7 +112,7 @@ class _Work:
     run: int
     reading: Reading
     owned: Owned
-    new: Mapping[int, Mapping[int, Measured]]
+    new: Mapping[int, Column]
     days: Days
     zone: ZoneInfo
 
@@ -102,7 +120,9 @@ class _Work:
     def on(cls, connection: Connection, run: int, reading: Reading, owned: Owned, zone: ZoneInfo) -> _Work:
         seconds = _Seconds()
         new = {
-            owned.ids[key]: dict(zip(map(seconds.__getitem__, values), values.values(), strict=True))
+            owned.ids[key]: Column.of(
+                owned.ids[key], seconds.of(tuple(values)), tuple(values.values()), (run,) * len(values)
+            )
             for key, values in reading.points.series.items()
         }
         return cls(connection, run, reading, owned, new, Days(zone), zone)
@@ -111,10 +131,9 @@ class _Work:
         """Return how the window differs, at the grain of the source."""
         window = self.reading.window
         before = self._read(self.reading.grain, window)
-        difference = compare(before, self.new, self.run)
+        difference = compare(before, self.new)
         if not difference.unchanged:
-            since, until = int(window.since.timestamp()), int(window.until.timestamp())
-            difference.replacement.whole = facts.Range(list(before), since, until)
+            difference.whole = Range(list(before), int(window.since.timestamp()), int(window.until.timestamp()))
         return difference
 
     def replace(self) -> Difference:
@@ -133,33 +152,31 @@ class _Work:
         return difference
 
     def _roll_up(self, difference: Difference, cleaned: datetime | None) -> None:
-        touched = touched_days(difference.touched(), self.owned.kinds, self.days)
+        touched = touched_days(difference.touched, self.owned.kinds, self.days)
         whole = self.reading.window.widened(Grain.DAY, self.zone)
         before = self._read(Grain.DAY, whole)
-        for series, facts_of in before.items() if cleaned else ():
+        for series, column in before.items() if cleaned else ():
             # the hours of these days were cleaned away, so that nothing tells what has changed: they are made anew
-            touched[series] |= {day for day in facts_of if cleaned and day < cleaned.timestamp()}
-        rolled = roll_up(self._hours(whole), self.owned.kinds, touched, self.days)
-        there = {
-            series: {day: fact for day, fact in before[series].items() if day in touched[series]}
-            for series in before.keys() & touched.keys()
-        }
-        self._write(Grain.DAY, compare(there, rolled, self.run))
+            touched[series] |= {day for day in column.buckets if cleaned and day < cleaned.timestamp()}
+        rolled = roll_up(self._hours(whole), self.owned.kinds, touched, self.days, self.run)
+        there = {series: column.within(touched[series]) for series, column in before.items() if series in touched}
+        self._write(Grain.DAY, compare(there, rolled))
 
-    def _hours(self, whole: Window) -> dict[int, Mapping[int, Measured]]:
+    def _hours(self, whole: Window) -> dict[int, Column]:
         """Return the hours of whole days: those that were read, and around them those that are kept."""
-        read, hours = self.reading.window, dict(self.new)
-        edges = [(whole.since, read.since), (read.until, whole.until)]
-        for window in [Window(since, until) for since, until in edges if since < until]:
-            for series, kept in _values(self._read(Grain.HOUR, window)).items():
-                hours[series] = {**hours.get(series, {}), **kept}
-        return hours
+        read = self.reading.window
+        parts = [
+            self._read(Grain.HOUR, Window(whole.since, read.since)) if whole.since < read.since else {},
+            self.new,
+            self._read(Grain.HOUR, Window(read.until, whole.until)) if read.until < whole.until else {},
+        ]
+        return {series: joined(part[series] for part in parts if series in part) for series in set().union(*parts)}
 
     def _remove_hours(self) -> None:
         """Remove hours of the window that a source told which now tells days; distinct counts may have both."""
         hours = self._read(Grain.HOUR, self.reading.window)
-        former = {series: facts_of for series, facts_of in hours.items() if self._is_rolled_up(series)}
-        self._write(Grain.HOUR, compare(former, {}, self.run))
+        former = {series: column for series, column in hours.items() if self._is_rolled_up(series)}
+        self._write(Grain.HOUR, compare(former, {}))
 
     def _is_rolled_up(self, series: int) -> bool:
         return self.owned.kinds[series][1] is not Kind.DISTINCT
@@ -169,31 +186,36 @@ class _Work:
         return facts.read(self.connection, grain, self.reading.source, self.owned.adopted, since, until)
 
     def _write(self, grain: Grain, difference: Difference) -> None:
-        facts.replace(self.connection, grain, self.run, difference.replacement)
+        facts.replace(self.connection, grain, self.run, difference)
 
 
 class _Seconds(dict[datetime, int]):
     """Moments as seconds since 1970, each worked out once."""
 
+    def __init__(self) -> None:
+        self._moments: tuple[datetime, ...] = ()
+        self._seconds: tuple[int, ...] = ()
+
     def __missing__(self, moment: datetime) -> int:
         seconds = self[moment] = int(moment.timestamp())
         return seconds
 
-
-def _values(stored: Stored) -> dict[int, dict[int, Measured]]:
-    return {
-        series: {bucket: facts.measured(fact) for bucket, fact in facts_of.items()}
-        for series, facts_of in stored.items()
-    }
+    def of(self, moments: tuple[datetime, ...]) -> tuple[int, ...]:
+        """Return several, remembered for the next time: most series of a reading have the same ones."""
+        if moments != self._moments:
+            self._moments, self._seconds = moments, tuple(map(self.__getitem__, moments))
+        return self._seconds
 
 
 def _differing(difference: Difference, owned: Owned) -> list[Differing]:
-    made = difference.replacement
-    gone = [(fact, None) for fact in made.removed]
-    told = [_told(before, after, owned) for before, after in [*made.pairs, *gone]]
-    return sorted(told, key=lambda differing: (differing.time, differing.metric, differing.dims))
-
-
-def _told(before: Fact, after: Fact | None, owned: Owned) -> Differing:
-    metric, dims = owned.keys[before[0]]
-    return Differing(metric, dims, datetime.fromtimestamp(before[1], UTC), before[2], after[2] if after else None)
+    changed = [
+        Differing(*owned.keys[before.series], datetime.fromtimestamp(bucket, UTC), was, becomes)
+        for before, after in difference.changed
+        for bucket, was, becomes in zip(before.buckets, before.numbers, after.numbers, strict=True)
+    ]
+    gone = [
+        Differing(*owned.keys[column.series], datetime.fromtimestamp(bucket, UTC), was, None)
+        for column in difference.removed
+        for bucket, was in zip(column.buckets, column.numbers, strict=True)
+    ]
+    return sorted([*changed, *gone], key=lambda differing: (differing.time, differing.metric, differing.dims))
