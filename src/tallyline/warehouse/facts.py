@@ -63,7 +63,7 @@ def _read_on_sqlite(
         SELECT series_id, bucket, value, run_id, sketch
         FROM {table} JOIN series ON series.id = {table}.series_id
         WHERE {_owned("?", owned)} AND bucket >= ? AND bucket < ?
-        ORDER BY series_id, bucket
+        ORDER BY series.id, bucket
     """  # noqa: S608  # names of our own
     for series, rows in groupby(_driver(connection).execute(query, (*owned, *window)), itemgetter(0)):
         _, buckets, numbers, runs, sketches = zip(*rows, strict=True)
