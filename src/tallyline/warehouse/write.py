@@ -62,14 +62,13 @@ class Preview(NamedTuple):
 @contextmanager
 def _nothing_is_garbage() -> Iterator[None]:
     """Let Python not look through all that there is for garbage, again and again, while much is made that stays."""
-    if not gc.isenabled():
-        yield
-        return
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.enable()
+        if was_enabled:
+            gc.enable()
 
 
 @_nothing_is_garbage()
