@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 DLT = "dlt 1.31.0"
 DLT_NEEDS = ("dlt[postgres]==1.31.0",)
 DLT_ROWS, DLT_SECONDS = 100_000, 300
-FULL = 10**7
+FULL, HUGE = 10**7, 10**8
 PARIS = ZoneInfo("Europe/Paris")
 BEGINS = datetime(2024, 1, 1, tzinfo=PARIS)
 COUNTRIES, PLANS = 25, 4
@@ -817,12 +817,16 @@ class Dlt:
 
 @dataclass(frozen=True)
 class Goal:
-    """What a figure is to be: for itself, or as a ratio to that of another contestant `against` (case, title)."""
+    """What a figure is to be: for itself, or as a ratio to that of another contestant `against` (case, title).
+
+    That one has as many rows, or `beside` so many.
+    """
 
     of: str
     limit: float
     said: str
     against: tuple[str, str] | None = None
+    beside: int | None = None
     is_floor: bool = False
     from_rows: int = 10**5
 
@@ -872,10 +876,11 @@ ONCE = ("panels", "dlt")
 MOST_GROWTH = 0.1
 
 
-def contestants(rows: int, *, full: bool) -> list[Contestant]:
-    """Return all who compete, case by case."""
-    sizes = [rows, *([FULL] if full else [])]
-    return [one for size in sizes for one in on_databases(size)] + list(beside_dlt(rows))
+def contestants(rows: int, *, full: bool, huge: bool) -> list[Contestant]:
+    """Return all who compete, case by case; a hundred million values are only read."""
+    sizes = [rows, *([FULL] if full or huge else [])]
+    some = [one for size in sizes for one in on_databases(size)] + list(beside_dlt(rows))
+    return [*some, *(one for one in on_databases(HUGE) if one.case == "panels")] if huge else some
 
 
 def on_databases(rows: int) -> Iterator[Contestant]:
@@ -905,17 +910,18 @@ def goals_of(case: str, database: str) -> Iterator[Goal]:
 def panels(database: str, rows: int) -> Iterator[Contestant]:
     """Panels, one by one and together; beside the bare statements as they were beside them where the goals were set."""
     alone, together, beside = (100, 500, 500 / 460) if database == SQLITE else (50, 150, 150 / 104)
-    for kind in PANELS:
-        goal = Goal("p95", alone, "ms p95", from_rows=FULL)
-        yield Contestant("panels", database, rows, f"{kind}, {RAW}", "ours", (), f"{kind}, {RAW}")
-        yield Contestant("panels", database, rows, kind, "ours", (goal,), kind)
-    raw = f"{TOGETHER}, {RAW}"
-    goals = (
+    goals: dict[str, tuple[Goal, ...]] = {kind: (Goal("p95", alone, "ms p95", from_rows=FULL),) for kind in PANELS}
+    goals[TOGETHER] = (
         Goal("milliseconds", together, "ms", from_rows=FULL),
-        Goal("milliseconds", beside, "times the raw statements", ("panels", raw), from_rows=FULL),
+        Goal("milliseconds", beside, "times the raw statements", ("panels", f"{TOGETHER}, {RAW}"), from_rows=FULL),
     )
-    yield Contestant("panels", database, rows, raw, "ours", (), raw)
-    yield Contestant("panels", database, rows, TOGETHER, "ours", goals, TOGETHER)
+    if rows > FULL:
+        goals = {
+            panel: (Goal("milliseconds", 3, "times that of ten million", ("panels", panel), FULL),) for panel in goals
+        }
+    for panel, its in goals.items():
+        for title, to_reach in ((f"{panel}, {RAW}", ()), (panel, its)):
+            yield Contestant("panels", database, rows, title, "ours", to_reach, title)
 
 
 def beside_dlt(rows: int) -> Iterator[Contestant]:
@@ -1077,7 +1083,7 @@ class Result:
         own = self.figure(goal.of)
         if goal.against is None or own is None:
             return own
-        other = self.others.get((self.contestant.database, self.contestant.rows, *goal.against))
+        other = self.others.get((self.contestant.database, goal.beside or self.contestant.rows, *goal.against))
         its = other.figure(goal.of) if other else None
         return own / its if its else None
 
@@ -1183,6 +1189,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--rows", type=positive, default=10**6, help="hourly values (%(default)s)")
     parser.add_argument("--repeat", type=positive, default=1, help="how often each journey is made (%(default)s)")
     parser.add_argument("--full", action="store_true", help="load and read ten million values, too, once")
+    parser.add_argument("--huge", action="store_true", help="the same, and read a hundred million")
     parser.add_argument("--only", metavar="CASE", choices=CASES, help=f"measure one case: {', '.join(CASES)}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
@@ -1212,7 +1219,7 @@ def main() -> None:
         print(json.dumps(measure(options.measure)))
         return
     dlt = Dlt()
-    competing = asked_for(contestants(options.rows, full=options.full), options.only)
+    competing = asked_for(contestants(options.rows, full=options.full, huge=options.huge), options.only)
     with started() as (server, version):
         results = compared(measure_in_turn(competing, options.repeat, server, dlt))
     about = told_about(options, version, dlt)

@@ -11,9 +11,11 @@ from tallyline.errors import RunFailed
 from tallyline.plan import Kind, Metric
 from tallyline.warehouse import Changes
 from tallyline.window import Grain
-from tests.warehouse.publishing import PLAN, UTC_ZONE, facts, publish, reading, window
+from tests.warehouse.publishing import PLAN, UTC_ZONE, facts, publish, reading, rows_of, window
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tallyline.warehouse import Reading, Warehouse
 
 DAY = window("2026-07-14", "2026-07-15")
@@ -103,6 +105,55 @@ def test_many_values_at_once_are_all_written(warehouse: Warehouse, warehouse_url
     assert publish(warehouse, reading(rows, year)) == Changes(added=365 * 24)
     assert publish(warehouse, reading(rows, year)) == Changes(unchanged=365 * 24)
     assert [fact.value for fact in facts(warehouse_url, "daily")] == [24] * 365
+
+
+def test_distributions_beside_numbers_are_all_written(warehouse: Warehouse, warehouse_url: str) -> None:
+    plan = {**PLAN, "api.time": Metric("api.time", "", "ms", Kind.DURATION)}
+    keys = [(hour, part) for hour in range(24) for part in range(40)]
+
+    def told(more: int) -> Reading:
+        rows = [
+            (
+                {"time": f"2026-07-14 {hour:02}:00", "part": str(part)},
+                {"users.new": hour + part + more, **({"api.time": [hour, part + more]} if part % 3 else {})},
+            )
+            for hour, part in keys
+        ]
+        return reading(rows, DAY, plan=plan)
+
+    def values(more: int) -> list[float]:
+        means = [(hour + part + more) / 2 for hour, part in keys if part % 3]
+        return sorted([*means, *(hour + part + more for hour, part in keys)])
+
+    publish(warehouse, told(0), plan)
+    assert sorted(fact.value for fact in facts(warehouse_url, "hourly")) == values(0)
+    assert publish(warehouse, told(0), plan) == Changes(unchanged=len(values(0)))
+    assert publish(warehouse, told(1), plan) == Changes(changed=len(values(1)))
+    assert sorted(fact.value for fact in facts(warehouse_url, "hourly")) == values(1)
+    most = [value.value for value in warehouse.query("api.time.greatest", by="hour")]
+    assert most == [max(hour, 38 + 1) for hour in range(24)]
+
+
+def test_hours_that_were_written_in_any_order_are_compared_and_kept_with_their_runs(
+    warehouse: Warehouse, warehouse_url: str
+) -> None:
+    plan = {**PLAN, "api.time": Metric("api.time", "", "ms", Kind.DURATION)}
+    hours = (17, 3, 11, 22, 5)
+
+    def told(which: Sequence[int], more: int = 0) -> Reading:
+        whole = window(f"2026-07-14 {min(which):02}:00", f"2026-07-14 {max(which) + 1:02}:00")
+        rows = [
+            ({"time": f"2026-07-14 {hour:02}:00"}, {"users.new": hour + more, "api.time": [hour + more]})
+            for hour in which
+        ]
+        return reading(rows, whole, plan=plan)
+
+    for hour in hours:
+        publish(warehouse, told([hour]), plan)
+    assert publish(warehouse, told(hours), plan) == Changes(unchanged=10)
+    assert publish(warehouse, told(hours, 100), plan) == Changes(changed=10)
+    before = "SELECT DISTINCT value, run FROM restatements WHERE grain = 'hour' ORDER BY run"
+    assert rows_of(warehouse_url, before) == [(hour, run) for run, hour in enumerate(hours, start=1)]
 
 
 def test_a_source_by_the_day_writes_days_and_no_hours(warehouse: Warehouse, warehouse_url: str) -> None:

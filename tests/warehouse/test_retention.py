@@ -371,6 +371,21 @@ def test_a_distinct_count_that_was_cleaned_away_is_not_told(warehouse: Warehouse
     assert [warehouse.query("visitors", by=grain) for grain in ("day", "week")] == [[], []]
 
 
+def test_distinct_counts_whose_hours_were_cleaned_are_read_again_by_each_grain(
+    warehouse: Warehouse, warehouse_url: str
+) -> None:
+    plan, whole = {"visitors": Metric("visitors", kind=Kind.DISTINCT)}, window(*WHOLE)
+    by_hour = reading([({"time": hour}, {"visitors": 5}) for hour in HOURS], whole, plan=plan)
+    by_day = reading(
+        [({"date": day}, {"visitors": 60}) for day in ("2026-07-01", "2026-07-02")], whole, grain=Grain.DAY, plan=plan
+    )
+    warehouse.publish(warehouse.begin("shop", whole), by_hour, plan, {}, by_day)
+    assert warehouse.clean("shop", Retention(hours=8 * DAY), write=True) == Cleaned(hours=24)
+    warehouse.publish(warehouse.begin("shop", whole), by_hour, plan, {}, by_day)
+    assert [fact.value for fact in facts(warehouse_url, "daily")] == [60, 60]
+    assert len(facts(warehouse_url, "hourly")) == len(HOURS)
+
+
 def test_a_source_with_a_new_name_reads_no_part_of_a_day_whose_hours_were_cleaned(warehouse: Warehouse) -> None:
     def read_again(since: str, until: str) -> Changes:
         whole = window(since, until)

@@ -13,10 +13,12 @@ from functools import lru_cache
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
-from tallyline.warehouse.column import Column, measured
+from tallyline.warehouse.column import Column
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from tallyline.warehouse.column import Kept
 
 __all__ = ["BEGINS", "COLUMNS", "ENDS", "RESTATED", "TOLD", "packed", "unpacked"]
 
@@ -47,9 +49,10 @@ def packed(columns: Iterable[Column], replaced_by: int | None = None) -> Iterato
     for several in _at_once(columns):
         series = b"".join(struct.pack(">i", column.series) * len(column) for column in several)
         moments = b"".join(_moments(column.buckets) for column in several)
-        values = _sent(array("d", chain.from_iterable(column.numbers for column in several)))
+        kept = [column.kept for column in several]
+        values = _sent(array("d", chain.from_iterable(numbers for numbers, _ in kept)))
         runs = _sent(array("i", chain.from_iterable(column.runs for column in several)))
-        sketches = _sketches(several)
+        sketches = _sketches(kept)
         for begin in range(0, len(series) // _INTEGER, _AT_ONCE):
             short, long = (slice(begin * size, (begin + _AT_ONCE) * size) for size in (_INTEGER, _LONG))
             rows = bytearray(_rows_of(moments[long], runs[short], replaced_by))
@@ -62,7 +65,7 @@ def unpacked(series: int, moments: bytes, values: bytes, runs: bytes, sketches: 
     """Return a column as it is `TOLD`, in the order of its buckets."""
     numbers = struct.unpack(f">{len(values) // _DOUBLE}d", values)
     wrote = struct.unpack(f">{len(runs) // _INTEGER}i", runs)
-    return Column.of(series, _buckets(moments), measured(numbers, sketches), wrote)
+    return Column.of_kept(series, _buckets(moments), (numbers, sketches), wrote)
 
 
 def _at_once(columns: Iterable[Column]) -> Iterator[list[Column]]:
@@ -115,11 +118,10 @@ def _put(rows: bytearray, place: int, told: bytes, size: int) -> None:
         rows[place + byte :: apart] = told[byte::size]
 
 
-def _sketches(columns: Sequence[Column]) -> list[str | None]:
-    told = [column.sketches for column in columns]
-    if not any(told):
+def _sketches(kept: Sequence[Kept]) -> list[str | None]:
+    if not any(sketches for _, sketches in kept):
         return []
-    return [*chain.from_iterable(each or repeat(None, len(column)) for each, column in zip(told, columns, strict=True))]
+    return [*chain.from_iterable(sketches or repeat(None, len(numbers)) for numbers, sketches in kept)]
 
 
 def _with_sketches(rows: bytearray, sketches: Sequence[str | None]) -> Iterator[bytes | bytearray]:

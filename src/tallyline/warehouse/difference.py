@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import chain
 from operator import eq, not_
 from typing import TYPE_CHECKING
 
@@ -42,17 +41,17 @@ class Difference:
     @property
     def gone(self) -> Sequence[Column]:
         """What is no more, by series."""
-        return _by_series([*(before for before, _ in self.changed), *self.removed])
+        return _in_order_of_series([*(before for before, _ in self.changed), *self.removed])
 
     @property
     def come(self) -> Sequence[Column]:
         """What is there instead, and what is new, by series."""
-        return _by_series([*(after for _, after in self.changed), *self.added])
+        return _in_order_of_series([*(after for _, after in self.changed), *self.added])
 
     @property
-    def touched(self) -> Iterable[Column]:
+    def touched(self) -> Sequence[Column]:
         """What is new, other than before or gone."""
-        return chain(self.come, self.removed)
+        return [*self.come, *self.removed]
 
     @property
     def changes(self) -> Changes:
@@ -70,12 +69,13 @@ def compare(before: Mapping[int, Column], new: Mapping[int, Column]) -> Differen
     Changes(added=1, changed=1, removed=1, unchanged=1)
     """
     difference = Difference()
-    for series, column in new.items():
+    for series in sorted(new):
         if series in before:
-            _compare_series(before[series], column, difference)
+            _compare_series(before[series], new[series], difference)
         else:
-            _take_in(column, difference.added)
-    difference.removed += [before[series] for series in before.keys() - new.keys()]
+            _take_in(new[series], difference.added)
+    for series in sorted(before.keys() - new.keys()):
+        _take_in(before[series], difference.removed)
     return difference
 
 
@@ -98,5 +98,5 @@ def _take_in(column: Column, columns: list[Column]) -> None:
         columns.append(column)
 
 
-def _by_series(columns: Iterable[Column]) -> Sequence[Column]:
+def _in_order_of_series(columns: Iterable[Column]) -> Sequence[Column]:
     return sorted(columns, key=lambda column: column.series)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tallyline.warehouse import schema
 from tallyline.warehouse.binary import BEGINS, COLUMNS, ENDS, RESTATED, TOLD, packed, unpacked
-from tallyline.warehouse.column import Column, measured
+from tallyline.warehouse.column import Column
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -24,10 +24,13 @@ if TYPE_CHECKING:
     from tallyline.warehouse.difference import Difference, Range
     from tallyline.window import Grain
 
+    Driver = Any  # a connection of sqlite3 or of psycopg
+
 __all__ = ["Stored", "read", "replace"]
 
 _AT_ONCE = 10_000
 
+Key = tuple[int, int]
 Stored = dict[int, Column]
 """What is kept, by series."""
 
@@ -35,7 +38,7 @@ Stored = dict[int, Column]
 def read(connection: Connection, grain: Grain, source: str, adopted: Sequence[int], since: int, until: int) -> Stored:
     """Return what is kept of a source, and of adopted series, from `since` up to and without `until`."""
     reading = _read_on_postgres if connection.dialect.name == "postgresql" else _read_on_sqlite
-    columns = reading(connection, schema.FACTS[grain].name, (source, *adopted), (since, until))
+    columns = reading(_driver(connection), schema.FACTS[grain].name, source, adopted, (since, until))
     return {column.series: column for column in columns}
 
 
@@ -47,31 +50,31 @@ def replace(connection: Connection, grain: Grain, run: int, difference: Differen
         if difference.whole and difference.gone:
             _delete_range(connection, facts, difference.whole)
         else:
-            _delete_on_postgres(connection, facts, _rows(difference.gone))
+            _delete_on_postgres(connection, facts, _keys(difference.gone))
         _copy(connection, facts, COLUMNS, packed(difference.come))
     else:
         _insert(connection, restatements, (*COLUMNS, "replaced_by"), ((*row, run) for row in _rows(difference.gone)))
-        _delete(connection, facts, _rows(difference.removed))
+        _delete(connection, facts, _keys(difference.removed))
         _insert(connection, facts, COLUMNS, _rows(difference.added))
         _update(connection, facts, _rows(after for _, after in difference.changed))
 
 
 def _read_on_sqlite(
-    connection: Connection, table: str, owned: Sequence[object], window: Sequence[int]
+    driver: Driver, table: str, source: str, adopted: Sequence[int], window: tuple[int, int]
 ) -> Iterator[Column]:
     query = f"""
-        SELECT series_id, bucket, value, run_id, sketch
+        SELECT {", ".join(COLUMNS)}
         FROM {table} JOIN series ON series.id = {table}.series_id
-        WHERE {_owned("?", owned)} AND bucket >= ? AND bucket < ?
+        WHERE (series.source = ? {_or_one_of(adopted, "?")}) AND bucket >= ? AND bucket < ?
         ORDER BY series.id, bucket
     """  # noqa: S608  # names of our own
-    for series, rows in groupby(_driver(connection).execute(query, (*owned, *window)), itemgetter(0)):
+    for series, rows in groupby(driver.execute(query, (source, *adopted, *window)), itemgetter(0)):
         _, buckets, numbers, runs, sketches = zip(*rows, strict=True)
-        yield Column(series, buckets, measured(numbers, sketches), runs)
+        yield Column.of_kept(series, buckets, (numbers, sketches if any(sketches) else None), runs)
 
 
 def _read_on_postgres(
-    connection: Connection, table: str, owned: Sequence[object], window: Sequence[int]
+    driver: Driver, table: str, source: str, adopted: Sequence[int], window: tuple[int, int]
 ) -> Iterator[Column]:
     query = f"""
         SELECT series.id, kept.*
@@ -79,15 +82,17 @@ def _read_on_postgres(
             SELECT {TOLD} FROM {table}
             WHERE series_id = series.id AND bucket >= to_timestamp(%s) AND bucket < to_timestamp(%s)
         ) AS kept
-        WHERE {_owned("%s", owned)} AND buckets IS NOT NULL
+        WHERE (series.source = %s {_or_one_of(adopted, "%s")}) AND buckets IS NOT NULL
     """  # noqa: S608  # names of our own
-    return starmap(unpacked, _driver(connection).execute(query, (*window, *owned), binary=True))
+    return starmap(unpacked, driver.execute(query, (*window, source, *adopted), binary=True))
 
 
-def _owned(mark: str, owned: Sequence[object]) -> str:
-    _, *adopted = owned
-    also = f"OR series.id IN ({', '.join([mark] * len(adopted))})" if adopted else ""
-    return f"(series.source = {mark} {also})"
+def _or_one_of(series: Sequence[int], mark: str) -> str:
+    return f"OR series.id IN ({', '.join([mark] * len(series))})" if series else ""
+
+
+def _keys(columns: Iterable[Column]) -> Iterator[Key]:
+    return chain.from_iterable(column.keys for column in columns)
 
 
 def _rows(columns: Iterable[Column]) -> Iterator[Row]:
@@ -107,9 +112,9 @@ def _update(connection: Connection, table: Table, rows: Iterable[Row]) -> None:
         connection.exec_driver_sql(updating, chunk)
 
 
-def _delete(connection: Connection, table: Table, rows: Iterable[Row]) -> None:
+def _delete(connection: Connection, table: Table, keys: Iterable[Key]) -> None:
     deleting = f"DELETE FROM {table.name} WHERE series_id = ? AND bucket = ?"  # noqa: S608  # names of our own
-    for chunk in _chunks(row[:2] for row in rows):
+    for chunk in _chunks(keys):
         connection.exec_driver_sql(deleting, chunk)
 
 
@@ -121,20 +126,20 @@ def _delete_range(connection: Connection, table: Table, whole: Range) -> None:
     connection.exec_driver_sql(deleting, (list(whole.series), whole.since, whole.until))
 
 
-def _delete_on_postgres(connection: Connection, table: Table, rows: Iterable[Row]) -> None:
+def _delete_on_postgres(connection: Connection, table: Table, keys: Iterable[Key]) -> None:
     deleting = f"""
         DELETE FROM {table.name} USING unnest(%s::integer[], %s::bigint[]) AS gone (series_id, bucket)
         WHERE {table.name}.series_id = gone.series_id AND {table.name}.bucket = to_timestamp(gone.bucket)
     """  # noqa: S608  # names of our own
-    for chunk in _chunks(rows):
+    for chunk in _chunks(keys):
         # the planner takes the keys for few, and would rather read the whole table
         connection.exec_driver_sql("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
-        connection.exec_driver_sql(deleting, (_array(chunk, 0), _array(chunk, 1)))
+        connection.exec_driver_sql(deleting, tuple(map(_array, zip(*chunk, strict=True))))
         connection.exec_driver_sql("SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on")
 
 
-def _array(rows: Sequence[Row], place: int) -> str:
-    return f"{{{','.join(map(str, map(itemgetter(place), rows)))}}}"
+def _array(numbers: Iterable[int]) -> str:
+    return f"{{{','.join(map(str, numbers))}}}"
 
 
 def _copy(connection: Connection, table: Table, columns: Sequence[str], rows: Iterable[bytes | bytearray]) -> None:
@@ -148,7 +153,7 @@ def _copy(connection: Connection, table: Table, columns: Sequence[str], rows: It
             copy.write(part)
 
 
-def _driver(connection: Connection) -> Any:  # noqa: ANN401  # sqlite3's or psycopg's
+def _driver(connection: Connection) -> Driver:
     return connection.connection.driver_connection
 
 

@@ -61,7 +61,7 @@ class Preview(NamedTuple):
 
 @contextmanager
 def _nothing_is_garbage() -> Iterator[None]:
-    """Let Python not look through all that there is for garbage, again and again, while much is made that stays."""
+    """Let Python not look through all of the process for garbage, again and again, while much is made that stays."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -118,12 +118,10 @@ class _Work:
     @classmethod
     def on(cls, connection: Connection, run: int, reading: Reading, owned: Owned, zone: ZoneInfo) -> _Work:
         seconds = _Seconds()
-        new = {
-            owned.ids[key]: Column.of(
-                owned.ids[key], seconds.of(tuple(values)), tuple(values.values()), (run,) * len(values)
-            )
-            for key, values in reading.points.series.items()
-        }
+        new: dict[int, Column] = {}
+        for key, values in reading.points.series.items():
+            buckets, series, runs = seconds.of(tuple(values)), owned.ids[key], (run,) * len(values)
+            new[series] = Column(series, buckets, tuple(values.values()), runs).in_order()
         return cls(connection, run, reading, owned, new, Days(zone), zone)
 
     def compare(self) -> Difference:
@@ -154,9 +152,9 @@ class _Work:
         touched = touched_days(difference.touched, self.owned.kinds, self.days)
         whole = self.reading.window.widened(Grain.DAY, self.zone)
         before = self._read(Grain.DAY, whole)
-        for series, column in before.items() if cleaned else ():
+        for series in filter(self._is_rolled_up, before) if cleaned else ():
             # the hours of these days were cleaned away, so that nothing tells what has changed: they are made anew
-            touched[series] |= {day for day in column.buckets if cleaned and day < cleaned.timestamp()}
+            touched[series] |= {day for day in before[series].buckets if cleaned and day < cleaned.timestamp()}
         rolled = roll_up(self._hours(whole), self.owned.kinds, touched, self.days, self.run)
         there = {series: column.within(touched[series]) for series, column in before.items() if series in touched}
         self._write(Grain.DAY, compare(there, rolled))
@@ -192,6 +190,7 @@ class _Seconds(dict[datetime, int]):
     """Moments as seconds since 1970, each worked out once."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._moments: tuple[datetime, ...] = ()
         self._seconds: tuple[int, ...] = ()
 
@@ -210,11 +209,11 @@ def _differing(difference: Difference, owned: Owned) -> list[Differing]:
     changed = [
         Differing(*owned.keys[before.series], datetime.fromtimestamp(bucket, UTC), was, becomes)
         for before, after in difference.changed
-        for bucket, was, becomes in zip(before.buckets, before.numbers, after.numbers, strict=True)
+        for bucket, was, becomes in zip(before.buckets, before.kept[0], after.kept[0], strict=True)
     ]
     gone = [
         Differing(*owned.keys[column.series], datetime.fromtimestamp(bucket, UTC), was, None)
         for column in difference.removed
-        for bucket, was in zip(column.buckets, column.numbers, strict=True)
+        for bucket, was in zip(column.buckets, column.kept[0], strict=True)
     ]
     return sorted([*changed, *gone], key=lambda differing: (differing.time, differing.metric, differing.dims))
