@@ -605,7 +605,8 @@ class Panels:
         with ExitStack() as stack:
             ours = [stack.enter_context(self._opened()) for _ in range(THREADS)]
             bare = [stack.enter_context(self._connected()) for _ in range(THREADS)]
-            gc.freeze()  # as `tallyline up` does
+            gc.freeze()  # as `tallyline up` does, and the next
+            gc.set_threshold(10_000)
             for kind, asked in self.of_kind.items():
                 told, raw = self._alone(ours[0], bare[0], asked)
                 yield f"panels/{kind}", told
