@@ -369,6 +369,22 @@ def test_dims_survive_in_every_script(dims: dict[str, str]) -> None:
     assert json.loads(point.dims) == dims
 
 
+_DIM = st.sampled_from(
+    ["1", 1, True, 1.0, Decimal(1), "True", None, "", "FR", Combine.SUM, "sum", [1], date(2026, 7, 14)]
+)
+_DIMS = st.dictionaries(st.sampled_from(["1", 1, True, "plan", "country", Combine.SUM, "sum"]), _DIM, max_size=4)
+
+
+@settings(deadline=None)
+@given(st.lists(_DIMS, min_size=2, max_size=8))
+@example([{"plan": 1}, {"plan": True}, {"plan": "1"}])
+@example([{1: "FR"}, {True: "FR"}, {"1": "FR"}])
+def test_what_was_told_before_does_not_change_what_dims_mean(told: list[dict[object, object]]) -> None:
+    normalize = normalizer()
+    rows = [({"time": TEN, **dims}, {"users.new": 1}) for dims in told]
+    assert [list(normalize(row)) for row in rows] == [list(normalizer()(row)) for row in rows]
+
+
 def test_dims_of_more_than_1000_characters_are_refused() -> None:
     text = f'{{"text":"{"x" * 1000}"}}'
     assert refusal(normalizer(), ({"time": TEN, "text": "x" * 1000}, {"users.new": 1})) == (

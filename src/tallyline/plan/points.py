@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from functools import lru_cache
+from functools import lru_cache, partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from tallyline.errors import BadPoint, UnknownName
@@ -56,6 +57,9 @@ class Point(NamedTuple):
     dims: str
     bucket: datetime
     value: float | array[float] | Sketch
+
+
+_point = partial(tuple.__new__, Point)  # as Point does it, without a call of Python
 
 
 class Combine(StrEnum):
@@ -100,6 +104,7 @@ class Normalizer:
     source_zone: ZoneInfo
     snapshot: bool = False
     _buckets: dict[tuple[datetime, int, bool], datetime] = field(default_factory=dict, init=False, repr=False)
+    _named: dict[tuple[object, ...], _Named] = field(default_factory=dict, init=False, repr=False)
     _plain: frozenset[str] = field(default=frozenset(), init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -111,16 +116,24 @@ class Normalizer:
     def __call__(self, row: object) -> Iterator[Point]:
         """Return the points of a row, one for each metric that was measured."""
         dims, metrics = _pair(row)
-        if not self.plan.keys().isdisjoint(dims):
+        names = tuple(dims)
+        named = self._named.get(names) or self._name(names)
+        if named.may_be_metrics:
             self._check_places(dims)
         bucket = self._bucket(dims)
-        series = _canonical(dims)
+        series = named.series(dims)
         points = [
-            Point(name, series, bucket, self._measured(name, value))
+            _point((name, series, bucket, self._measured(name, value)))
             for name, value in metrics.items()
             if value is not None
         ]
         return iter(points)
+
+    def _name(self, names: tuple[object, ...]) -> _Named:
+        if len(self._named) >= _REMEMBERED:
+            self._named.clear()
+        named = self._named[names] = _Named(names, may_be_metrics=not self.plan.keys().isdisjoint(names))
+        return named
 
     def _check_places(self, dims: Mapping[str, object]) -> None:
         for name, value in dims.items():
@@ -245,7 +258,7 @@ class Points:
         """Take in a point; another one for its series and bucket is combined with it, or refused with BadPoint."""
         metric, dims, bucket, value = point
         key = (metric, dims)
-        if not isinstance(value, _SEVERAL):
+        if type(value) is float or not isinstance(value, _SEVERAL):
             values = self._values.get(key)
             if values is None:
                 values = self._values[key] = {}
@@ -323,11 +336,33 @@ def _pair(row: object) -> tuple[Mapping[str, object], Mapping[str, object]]:
     raise BadPoint(msg)
 
 
-def _canonical(dims: Mapping[str, object]) -> str:
-    named = {key: value for key, value in dims.items() if key not in _WHEN}
-    if _ONLY_TEXT.issuperset(map(type, (*named, *named.values()))):
-        return _as_json(tuple(named.items()))
-    return _as_json(tuple((str(key), _text(value)) for key, value in named.items() if value is not None))
+class _Named:
+    """Dims of some names, and the series that they were found to be: those whose dims are all text."""
+
+    __slots__ = ("_known", "_values", "may_be_metrics")
+
+    def __init__(self, names: tuple[object, ...], *, may_be_metrics: bool) -> None:
+        of = [name for name in names if name not in _WHEN]
+        self.may_be_metrics = may_be_metrics
+        self._values = itemgetter(*of) if len(of) > 1 else lambda dims: tuple(map(dims.__getitem__, of))
+        self._known: dict[object, str] = {}
+
+    def series(self, dims: Mapping[str, object]) -> str:
+        """Return what the dims tell of, as canonical JSON."""
+        values = self._values(dims)
+        try:
+            return self._known[values]
+        except (KeyError, TypeError):
+            return self._found(values, dims)
+
+    def _found(self, values: tuple[object, ...], dims: Mapping[str, object]) -> str:
+        named = {key: value for key, value in dims.items() if key not in _WHEN}
+        series = _as_json(tuple((str(key), _text(value)) for key, value in named.items() if value is not None))
+        if _ONLY_TEXT.issuperset(map(type, (*named, *values))):  # of others some are equal and told apart: 1 and True
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[values] = series
+        return series
 
 
 @lru_cache(maxsize=_REMEMBERED)
