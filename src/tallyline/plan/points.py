@@ -18,6 +18,7 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache, partial
 from operator import itemgetter
+from types import NoneType
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from tallyline.errors import BadPoint, UnknownName
@@ -36,7 +37,7 @@ __all__ = ["Combine", "Normalizer", "Point", "Points", "SeriesKey"]
 _WHEN = frozenset({"time", "date", "hour"})
 _LONGEST_DIMS = 1000
 _REMEMBERED = 16_384
-_ONLY_TEXT = frozenset({str})
+_TOLD_APART = frozenset({str, NoneType})  # of others some are equal that are not told alike: 1 and True
 _SINGLE = frozenset({float, int})
 _SEVERAL = (array, Sketch)
 _GREATEST = 1e300
@@ -337,7 +338,7 @@ def _pair(row: object) -> tuple[Mapping[str, object], Mapping[str, object]]:
 
 
 class _Named:
-    """Dims of some names, and the series that they were found to be: those whose dims are all text."""
+    """Dims of some names, and what they were found to tell of, where equal ones are told alike."""
 
     __slots__ = ("_known", "_values", "may_be_metrics")
 
@@ -351,14 +352,14 @@ class _Named:
         """Return what the dims tell of, as canonical JSON."""
         values = self._values(dims)
         try:
-            return self._known[values]
-        except (KeyError, TypeError):
+            return self._known.get(values) or self._found(values, dims)
+        except TypeError:  # a value that cannot be looked up, such as a list
             return self._found(values, dims)
 
     def _found(self, values: tuple[object, ...], dims: Mapping[str, object]) -> str:
         named = {key: value for key, value in dims.items() if key not in _WHEN}
         series = _as_json(tuple((str(key), _text(value)) for key, value in named.items() if value is not None))
-        if _ONLY_TEXT.issuperset(map(type, (*named, *values))):  # of others some are equal and told apart: 1 and True
+        if _TOLD_APART.issuperset(map(type, (*named, *values))):
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
             self._known[values] = series
