@@ -46,12 +46,12 @@ def replace(connection: Connection, grain: Grain, run: int, difference: Differen
     """Write what is new, remove what is gone, and keep what was there before as restated by `run`."""
     facts, restatements = schema.FACTS[grain], schema.RESTATEMENTS[grain]
     if connection.dialect.name == "postgresql":
-        _copy(connection, restatements, RESTATED, packed(difference.gone, run))
         if difference.whole and difference.gone:
             _delete_range(connection, facts, difference.whole)
         else:
             _delete_on_postgres(connection, facts, _keys(difference.gone))
         _copy(connection, facts, COLUMNS, packed(difference.come))
+        _copy(connection, restatements, RESTATED, packed(difference.gone, run))
     else:
         _insert(connection, restatements, (*COLUMNS, "replaced_by"), ((*row, run) for row in _rows(difference.gone)))
         _delete(connection, facts, _keys(difference.removed))
