@@ -129,3 +129,24 @@ def test_the_calendar_is_cut_in_the_zone_of_the_warehouse_where_a_project_names_
         pass
     with open_warehouse(first_release, PARIS, write=True):
         assert_whole(first_release, PARIS, window("2026-03-26", "2026-04-01", PARIS))
+
+
+def test_what_was_restated_before_an_upgrade_is_known_after_it(
+    warehouse_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def restated() -> list[tuple[object, ...]]:
+        return rows_of(warehouse_url, "SELECT grain, value, run, replaced_by FROM restatements ORDER BY 1, 2, 3, 4")
+
+    day = window("2026-07-14", "2026-07-15")
+    with monkeypatch.context() as patch:
+        patch.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS[:3])
+        with open_warehouse(warehouse_url, UTC_ZONE, write=True) as warehouse:
+            for value in (3, 4, 5):
+                publish(warehouse, reading([({"time": "2026-07-14 10:00"}, {"users.new": value})], day))
+    before = restated()
+    assert before == [("day", 3, 1, 2), ("day", 4, 2, 3), ("hour", 3, 1, 2), ("hour", 4, 2, 3)]
+    with open_warehouse(warehouse_url, UTC_ZONE, write=True) as warehouse:
+        publish(warehouse, reading([({"time": "2026-07-14 10:00"}, {"users.new": 6})], day))
+        (history,) = warehouse.history("users.new", at("2026-07-14 10:00"), by="hour")
+    assert [version.value for version in history.versions] == [6, 5, 4, 3]
+    assert restated() == sorted([*before, ("day", 5, 3, 4), ("hour", 5, 3, 4)])

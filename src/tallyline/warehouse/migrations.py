@@ -123,6 +123,17 @@ def _work_out_coverage(connection: Connection, zone: ZoneInfo) -> None:
     calendar.fill_with_kept(connection, zone)
 
 
+def _restate_at_the_end(connection: Connection, _: ZoneInfo) -> None:
+    """Let PostgreSQL find restated values by run: its index then grows at its end, to half the size in half the time.
+
+    SQLite keeps the rows themselves in the order of the key, which history is read by.
+    """
+    for name in _GRAINS if connection.dialect.name == "postgresql" else ():
+        table = f"{name}_restatement"
+        key = "PRIMARY KEY (replaced_by, series_id, bucket)"
+        connection.execute(text(f"ALTER TABLE {table} DROP CONSTRAINT {table}_pkey, ADD {key}"))
+
+
 def _make_views_anew(connection: Connection, _: ZoneInfo) -> None:
     """Make the views as this release has them; on PostgreSQL in place, so that who may read them still may."""
     for view in VIEWS:
@@ -298,6 +309,7 @@ MIGRATIONS = (
         ),
         _make_views_anew,
     ),
+    Migration("restated values by the run that replaced them", (), _restate_at_the_end),
 )
 
 
