@@ -214,7 +214,7 @@ def test_an_empty_database_gets_its_tables_later(postgres_url: str) -> None:
 
 
 def test_a_warehouse_of_an_older_release_is_brought_to_this_one_later(read_once: Path, warehouse_url: str) -> None:
-    rows_of(warehouse_url, "DELETE FROM migration WHERE number > 1")
+    rows_of(warehouse_url, "DELETE FROM migration WHERE number > (SELECT max(number) - 2 FROM migration)")
     assert "its tables are of an older release: the next run brings them to this one (2 to go)" in looked_at(
         warehouse_url
     )
