@@ -51,9 +51,11 @@ def test_migrations_make_the_tables_that_the_code_speaks_of(warehouse: Warehouse
 def test_migrations_make_the_keys_that_the_code_speaks_of(warehouse: Warehouse, warehouse_url: str) -> None:
     engine = create_engine(warehouse_url)
     inspector = inspect(engine)
+    restated = {table.name for table in schema.RESTATEMENTS.values()} if engine.name == "postgresql" else set()
     for name, table in schema.metadata.tables.items():
         key = inspector.get_pk_constraint(name)["constrained_columns"]
-        assert set(key) == {column.name for column in table.primary_key}, name
+        expected = [column.name for column in table.primary_key]
+        assert key == (["replaced_by", "series_id", "bucket"] if name in restated else expected), name
     engine.dispose()
 
 

@@ -123,7 +123,7 @@ def _work_out_coverage(connection: Connection, zone: ZoneInfo) -> None:
     calendar.fill_with_kept(connection, zone)
 
 
-def _restate_at_the_end(connection: Connection, _: ZoneInfo) -> None:
+def _key_restated_by_run(connection: Connection, _: ZoneInfo) -> None:
     """Let PostgreSQL find restated values by run: its index then grows at its end, to half the size in half the time.
 
     SQLite keeps the rows themselves in the order of the key, which history is read by.
@@ -309,7 +309,7 @@ MIGRATIONS = (
         ),
         _make_views_anew,
     ),
-    Migration("restated values by the run that replaced them", (), _restate_at_the_end),
+    Migration("restated values by the run that replaced them", (), _key_restated_by_run),
 )
 
 

@@ -149,7 +149,7 @@ def _restatements(name: str) -> Table:
         Column("run_id", Integer, nullable=False),
         Column("sketch", _JSON),
         Column("replaced_by", Integer),
-        PrimaryKeyConstraint("series_id", "bucket", "replaced_by"),
+        PrimaryKeyConstraint("series_id", "bucket", "replaced_by"),  # on PostgreSQL replaced_by is the first
     )
 
 
