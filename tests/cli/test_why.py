@@ -128,13 +128,11 @@ def test_the_values_of_now_and_before_to_the_letter(revised: Path, warehouse_url
         0,
         f"""\
 revenue country=DE, 01 Jul 2026
-  nothing since 2026-07-03 09:30
+  nothing since 2026-07-03 09:30, by run 2 of sales, Tallyline {__version__}
   8 since 2026-07-02 12:00 until 2026-07-03 09:30, by run 1 of sales, Tallyline {__version__}
 revenue country=FR, 01 Jul 2026
   9.5 since 2026-07-03 09:30, by run 2 of sales, Tallyline {__version__}
   7 since 2026-07-02 12:00 until 2026-07-03 09:30, by run 1 of sales, Tallyline {__version__}
-run 1 read of sales ({code}), from 2026-07-01 00:00 up to 2026-07-02 00:00:
-{text}\
 run 2 read of sales ({code}), from 2026-07-01 00:00 up to 2026-07-02 00:00:
 {text}""",
         "",

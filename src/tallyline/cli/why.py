@@ -69,14 +69,14 @@ def _lines(history: History, zone: ZoneInfo) -> Iterator[str]:
     dims = " ".join(f"{name}={value}" for name, value in history.dims.items())
     yield f"{history.metric} {dims}".rstrip() + f", {history.time.astimezone(zone).strftime(shape)}"
     if history.now is None:
-        yield f"  nothing{_since(history.versions[0].replaced_by, zone)}"
+        yield f"  nothing{_since(history.newest_run, zone)}, by {_named(history.newest_run)}"
     for version in history.versions:
         yield f"  {_version(version, zone)}"
 
 
 def _definition(history: History, zone: ZoneInfo) -> str:
-    """Return what the run of the newest version has read, with its window."""
-    run = history.versions[0].run
+    """Return what the newest run has read, with its window."""
+    run = history.newest_run
     if run is None or not history.definition:
         return ""
     since, until = _at(run.window.since, zone), _at(run.window.until, zone)
@@ -85,12 +85,12 @@ def _definition(history: History, zone: ZoneInfo) -> str:
 
 
 def _version(version: Version, zone: ZoneInfo) -> str:
-    run = version.run
-    by = (
-        "a run that the ledger has no more" if run is None else f"run {run.id} of {run.source}, Tallyline {run.version}"
-    )
     until = f" until {_at(version.replaced_by.ended_at, zone)}" if version.replaced_by else ""
-    return f"{version.value:,.12g}{_since(run, zone)}{until}, by {by}"
+    return f"{version.value:,.12g}{_since(version.run, zone)}{until}, by {_named(version.run)}"
+
+
+def _named(run: RunRecord | None) -> str:
+    return f"run {run.id} of {run.source}, Tallyline {run.version}" if run else "a run that the ledger has no more"
 
 
 def _since(run: RunRecord | None, zone: ZoneInfo) -> str:

@@ -34,10 +34,15 @@ class Version:
     run: RunRecord | None
     replaced_by: RunRecord | None
 
+    @property
+    def newest_run(self) -> RunRecord | None:
+        """The run that changed or removed it, while it stands the one that wrote it."""
+        return self.replaced_by or self.run
+
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """All that was known of one series in one bucket, the newest first; `definition` is what its source reads now."""
+    """All that was known of one series in one bucket, the newest first; `definition` is what the newest run read."""
 
     metric: str
     dims: Mapping[str, str]
@@ -52,6 +57,11 @@ class History:
         """The value that is known now, None where it was removed."""
         newest = self.versions[0]
         return newest.value if newest.replaced_by is None else None
+
+    @property
+    def newest_run(self) -> RunRecord | None:
+        """The run that what is known now comes from: that wrote the value, or removed it."""
+        return self.versions[0].newest_run
 
 
 def facts_as_of(grain: Grain, moment: ColumnElement[datetime]) -> FromClause:
@@ -108,6 +118,6 @@ def _history(connection: Connection, metric: str, grain: Grain, bucket: datetime
         return None if number is None else ledger.record(connection, number)
 
     versions = [Version(row.value, run(row.run_id), run(row.replaced_by)) for row in rows]
-    newest = versions[0].run
+    newest = versions[0].newest_run
     definition = ledger.definition(connection, newest.definition) if newest else ""
     return History(metric, rows[0].dims, rows[0].source, grain, bucket, versions, definition)
